@@ -1,0 +1,44 @@
+/**
+ * What an agent needs of the kernel's network. `linux.ts` is the real one (netlink through koffi), `fake.ts` for tests
+ * and hollow nodes.
+ */
+export interface PodNetwork {
+  /**
+   * Makes the host ready: forwarding, `rp_filter`, the gateway address, the VXLAN device. Idempotent; keeps what it finds.
+   * Resolves to the MAC of the VXLAN device.
+   */
+  prepareHost(config: HostNetworkConfig): Promise<{ readonly vtepMac: string }>;
+  /** Routes to every other node's pods; adds, changes and removes until they are as given. */
+  setPeers(peers: readonly Peer[]): Promise<void>;
+  /** A pinned namespace with `eth0` at `ip`. Idempotent. */
+  attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }>;
+  /** Removes namespace, address and routes. Succeeds when there is nothing. */
+  detach(podId: string): Promise<void>;
+  /** Pods attached now, by what the kernel says. */
+  list(): Promise<readonly { readonly id: string; readonly ip: string | null }[]>;
+  /** Removes all of it, for `leave` and `down`. */
+  teardown(): Promise<void>;
+}
+
+export interface HostNetworkConfig {
+  /** This host's own address on the underlay. */
+  readonly address: string;
+  /** The pods' subnet here, `10.32.1.0/24`. */
+  readonly subnet: string;
+  /** All pods of the cluster, `10.32.0.0/12`. */
+  readonly podCidr: string;
+  /** `auto` routes plainly to peers on the same link and through VXLAN to the others. */
+  readonly underlay: 'auto' | 'vxlan' | 'route';
+  /** Where namespaces are pinned. */
+  readonly netnsDir: string;
+}
+
+export interface Peer {
+  readonly id: string;
+  readonly address: string;
+  readonly subnet: string;
+  readonly vtepMac: string;
+}
+
+/** Every pod's gateway and name server: link-local, the same on every host. */
+export const gatewayAddress = '169.254.1.1';

@@ -1,0 +1,134 @@
+/**
+ * What an agent needs of a container runtime. `containerd.ts` is the real one, `fake.ts` the one for tests and hollow
+ * nodes; both pass test/contract/runtime.
+ *
+ * Every call is idempotent: an agent that died in the middle calls again and gets the same result.
+ */
+import type { ContainerSpec } from '../../model/spec.ts';
+
+export interface Runtime {
+  /** Every container of ours, with its state: what an agent adopts after its own or the runtime's restart. */
+  list(): Promise<readonly RuntimeContainer[]>;
+  /** Prepares a container and its process, not yet started. `invalid` when the image or command cannot run. */
+  create(request: CreateRequest): Promise<RuntimeContainer>;
+  start(id: string): Promise<void>;
+  /** `not-found` is success: it is gone. */
+  kill(id: string, signal: number): Promise<void>;
+  /** Removes a stopped (or never started) container and its writable layer; kills it first when it runs. */
+  remove(id: string): Promise<void>;
+  /** Ends when the container has exited, also when it had before the call. */
+  wait(id: string, signal: AbortSignal): Promise<ExitStatus>;
+  /** Runs a process in a running container. */
+  exec(id: string, request: ExecRequest): Promise<ExecProcess>;
+  /** Calls back at every exit and OOM kill until the signal fires; re-subscribes by itself and then calls `resync`. */
+  watch(handlers: { exit(id: string, status: ExitStatus): void; oom(id: string): void; resync(): void }, signal: AbortSignal): void;
+  /** Live change of limits. */
+  update(id: string, limits: ContainerSpec['limits']): Promise<void>;
+}
+
+export interface CreateRequest {
+  /** Unique for ever: `<pod>.<container>.<attempt>`. */
+  readonly id: string;
+  readonly podId: string;
+  /** Kept with the container, and returned by `list`. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly image: ImageHandle;
+  readonly spec: ContainerSpec;
+  readonly hostname: string;
+  readonly domainname?: string;
+  /** Path of the pod's network namespace; null for the host's. */
+  readonly netns: string | null;
+  /** Mounts that volumes, secrets and network files need, sources resolved to host paths. */
+  readonly mounts: readonly ResolvedMount[];
+  /** Environment besides the spec's and the image's. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** Existing files the runtime appends raw output to. With a TTY all goes to stdout. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ResolvedMount {
+  readonly source: string;
+  readonly target: string;
+  readonly type: 'bind' | 'tmpfs';
+  readonly options: readonly string[];
+}
+
+/** An image unpacked on this host. */
+export interface ImageHandle {
+  readonly reference: string;
+  readonly digest: string;
+  readonly chainId: string;
+  readonly config: ImageConfig;
+}
+
+/** The part of the OCI image configuration that matters at run time. */
+export interface ImageConfig {
+  readonly architecture: string;
+  readonly os: string;
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly exposedPorts: readonly string[];
+  readonly volumes: readonly string[];
+  readonly stopSignal?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Docker's extension: test as in Dockerfiles (`NONE`, `CMD …`, `CMD-SHELL …`), durations in nanoseconds. */
+  readonly healthcheck?: {
+    readonly test: readonly string[];
+    readonly interval?: number;
+    readonly timeout?: number;
+    readonly startPeriod?: number;
+    readonly startInterval?: number;
+    readonly retries?: number;
+  };
+}
+
+export interface RuntimeContainer {
+  readonly id: string;
+  readonly podId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: 'created' | 'running' | 'stopped' | 'unknown';
+  readonly pid: number;
+  readonly exit?: ExitStatus;
+}
+
+export interface ExitStatus {
+  /** 128 + signal when a signal ended it. */
+  readonly code: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export interface ExecRequest {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly workingDir?: string;
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+export interface ExecProcess {
+  readonly stdin: NodeJS.WritableStream | null;
+  readonly stdout: NodeJS.ReadableStream;
+  /** null with a TTY. */
+  readonly stderr: NodeJS.ReadableStream | null;
+  resize(width: number, height: number): Promise<void>;
+  kill(signal: number): Promise<void>;
+  /** After exit; the streams have ended by then. */
+  readonly exit: Promise<ExitStatus>;
+}
+
+/** Images on this host. */
+export interface Images {
+  /** The image, unpacked; `not-found` when it is not here. */
+  get(reference: string): Promise<ImageHandle>;
+  list(): Promise<readonly { readonly references: readonly string[]; readonly digest: string; readonly size: number }[]>;
+  /** Loads a docker-save or OCI-layout tar; returns the references it held. Layers already here are not written again. */
+  load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]>;
+  remove(reference: string): Promise<void>;
+}

@@ -1,0 +1,80 @@
+/**
+ * The one loop shape: something marks the loop dirty, it runs once for any number of marks, and again if it was marked
+ * while running. Level-triggered: a run looks at everything there is, so a lost or doubled mark does no harm.
+ */
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+
+export interface LoopOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** One pass. May return a time in milliseconds after which it wants to run again unmarked. */
+  readonly run: () => Promise<number | undefined | void>;
+  /** Delay after a failed pass; doubles up to `maxBackoffMs`. */
+  readonly backoffMs?: number;
+  readonly maxBackoffMs?: number;
+}
+
+export class Loop {
+  readonly #options: LoopOptions;
+  #dirty = false;
+  #wake: (() => void) | undefined;
+  #done: Promise<void>;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#done = this.#main();
+  }
+
+  /** Asks for a pass. Cheap, and safe from anywhere. */
+  mark(): void {
+    this.#dirty = true;
+    this.#wake?.();
+  }
+
+  /** Resolves when the signal has fired and the pass under way is over. */
+  get done(): Promise<void> {
+    return this.#done;
+  }
+
+  async #main(): Promise<void> {
+    const { clock, log, signal, run, name } = this.#options;
+    const first = this.#options.backoffMs ?? 50;
+    const most = this.#options.maxBackoffMs ?? 5000;
+    let backoff = first;
+    let again: number | undefined;
+    while (!signal.aborted) {
+      if (!this.#dirty) await this.#idle(again);
+      if (signal.aborted) return;
+      this.#dirty = false;
+      try {
+        again = (await run()) ?? undefined;
+        backoff = first;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn(`${name} failed, trying again`, { error, ms: backoff });
+        await clock.sleep(backoff, signal).catch(() => {});
+        backoff = Math.min(backoff * 2, most);
+        this.#dirty = true;
+      }
+    }
+  }
+
+  #idle(ms: number | undefined): Promise<void> {
+    const { clock, signal } = this.#options;
+    return new Promise((resolve) => {
+      const timer = new AbortController();
+      const finish = () => {
+        this.#wake = undefined;
+        signal.removeEventListener('abort', finish);
+        timer.abort();
+        resolve();
+      };
+      this.#wake = finish;
+      signal.addEventListener('abort', finish, { once: true });
+      if (ms !== undefined) clock.sleep(ms, timer.signal).then(finish, () => {});
+    });
+  }
+}

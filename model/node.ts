@@ -1,0 +1,37 @@
+/** A host with an agent. `Node` is the master's record; `NodeStatus` is what its agent said when its session began. */
+export interface Node {
+  /** From its certificate; never reused. */
+  readonly id: string;
+  /** The host name it joined with, unique in the cluster. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly availability: 'active' | 'pause' | 'drain';
+  /** The pods' subnet on this node, such as `10.32.1.0/24`; given once, for ever. */
+  readonly subnet: string;
+  readonly createdAt: number;
+}
+
+export interface NodeStatus {
+  readonly id: string;
+  /** Where other nodes send overlay traffic. */
+  readonly address: string;
+  readonly capacity: { readonly cpus: number; readonly memory: number };
+  readonly os: string;
+  readonly arch: string;
+  readonly engineLabels: Readonly<Record<string, string>>;
+  /** MAC of its VXLAN device. */
+  readonly vtepMac: string;
+  readonly version: string;
+  /** Distinguishes boots: containers do not survive a new one. */
+  readonly bootId: string;
+}
+
+/** `ready`: it has a session. `unknown`: the session is lost, its pods may still run. `down`: given up, its pods are replaced. */
+export type NodeState = 'ready' | 'unknown' | 'down';
+
+/** A node as schedulers and people see it. */
+export interface NodeView {
+  readonly node: Node;
+  readonly status: NodeStatus | null;
+  readonly state: NodeState;
+}

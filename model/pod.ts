@@ -1,0 +1,71 @@
+/**
+ * A pod: one or more containers that share a network namespace on one node, in one slot of a service. It moves forward
+ * only and is never resurrected; a replacement takes its slot.
+ *
+ * Two records, two writers: `Pod` is the leader's word (what shall be), `PodStatus` the agent's (what is).
+ */
+export type PodDesired =
+  /** Run it. */
+  | 'running'
+  /** Take it out of every proxy's table, but let it serve what it has. */
+  | 'draining'
+  /** Stop it: signal, grace, kill. */
+  | 'stopped';
+
+export interface Pod {
+  /** Unique for ever: `x7k2m9qd0c`. */
+  readonly id: string;
+  /** Service id, `stack_service`. */
+  readonly service: string;
+  readonly stack: string;
+  /** From 1 for replicated services; the node's id for global ones. */
+  readonly slot: number | string;
+  /** Digest of the service spec this pod was made from; see ServiceRevision. */
+  readonly revision: string;
+  readonly desired: PodDesired;
+  /** Why `desired` left `running`: `scaled down`, `updated`, `node down`, … Empty while it runs. */
+  readonly reason: string;
+  /** Node id once scheduled. */
+  readonly node: string | null;
+  /** Address on the overlay; null for host and none network mode and before scheduling. */
+  readonly ip: string | null;
+  /** Milliseconds since the epoch, by the leader's clock; for people only, nothing is decided by it. */
+  readonly createdAt: number;
+}
+
+export type PodPhase = 'pending' | 'assigned' | 'preparing' | 'starting' | 'running' | 'stopping' | 'succeeded' | 'failed' | 'lost';
+
+export interface PodStatus {
+  readonly id: string;
+  readonly node: string;
+  readonly phase: PodPhase;
+  /** Serving: an endpoint as long as the leader wants it running. */
+  readonly ready: boolean;
+  /** One line for people: `pulling image`, `waiting for db: healthy`, `exit code 1, restarting in 400 ms`. */
+  readonly message: string;
+  readonly restarts: number;
+  /** Milliseconds since the epoch, by the node's clock. */
+  readonly since: number;
+  readonly containers: readonly ContainerStatus[];
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly image: string;
+  /** Digest of the image's manifest, once resolved. */
+  readonly imageDigest?: string;
+  readonly pid?: number;
+  readonly health?: 'starting' | 'healthy' | 'unhealthy';
+  readonly exitCode?: number;
+  readonly oomKilled?: boolean;
+}
+
+/** Phases that end a pod. */
+export function isFinal(phase: PodPhase): boolean {
+  return phase === 'succeeded' || phase === 'failed' || phase === 'lost';
+}
+
+/** `voting_vote.1`, as people call a pod. Global pods go by their node's name. */
+export function podName(service: string, slot: number | string): string {
+  return `${service}.${slot}`;
+}

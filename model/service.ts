@@ -1,0 +1,69 @@
+/** A service as the master keeps it: the spec the user gave, and what the leader made of it. */
+import type { ServiceSpec } from './spec.ts';
+
+export interface Service {
+  /** `stack_service`. */
+  readonly id: string;
+  readonly spec: ServiceSpec;
+  /** Digest of the parts of the spec that need new pods: names the ServiceRevision. */
+  readonly revision: string;
+  /** The revision before, for rollback; null at first. */
+  readonly previous: string | null;
+}
+
+/** Immutable; kept as long as a pod or a rollback refers to it. Key: `<service>.<revision>`. */
+export interface ServiceRevision {
+  readonly service: string;
+  readonly revision: string;
+  readonly spec: ServiceSpec;
+}
+
+/** The leader's allocations for a service. */
+export interface ServiceStatus {
+  readonly id: string;
+  readonly vips: readonly { readonly network: string; readonly ip: string }[];
+  readonly ports: readonly AllocatedPort[];
+  readonly update: UpdateStatus;
+}
+
+export interface AllocatedPort {
+  readonly target: number;
+  readonly published: number;
+  readonly protocol: 'tcp' | 'udp';
+  readonly mode: 'ingress' | 'host';
+  readonly hostIp?: string;
+}
+
+export interface UpdateStatus {
+  readonly state: 'none' | 'updating' | 'paused' | 'completed' | 'rolling-back' | 'rolled-back';
+  readonly message: string;
+}
+
+/** A user-defined network: an isolation group. `group` is a small integer, unique and never reused while it exists. */
+export interface Network {
+  readonly name: string;
+  readonly group: number;
+  readonly internal: boolean;
+  readonly stack: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A named volume is a fact about a node: it is bound to the first node that made it. */
+export interface Volume {
+  readonly name: string;
+  readonly stack: string | null;
+  readonly driver: string;
+  readonly driverOpts: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly node: string | null;
+}
+
+export interface Stack {
+  readonly name: string;
+  /** Service names inside the stack, sorted. */
+  readonly services: readonly string[];
+  readonly networks: readonly string[];
+  readonly volumes: readonly string[];
+  readonly secrets: readonly string[];
+  readonly configs: readonly string[];
+}

@@ -1,0 +1,245 @@
+/**
+ * What people ask for: a stack of services, each a pod template with a count. These values are what `tsorch apply` sends,
+ * what etcd stores and what agents receive. They are plain JSON. Units: bytes, nanoseconds only where named, milliseconds
+ * for every duration (`...Ms`), CPUs as a fraction (1.5).
+ */
+import type { Constraint, SpreadPreference } from './constraint/types.ts';
+
+export interface StackSpec {
+  readonly name: string;
+  readonly services: Readonly<Record<string, ServiceSpec>>;
+  readonly networks: Readonly<Record<string, NetworkSpec>>;
+  readonly volumes: Readonly<Record<string, VolumeSpec>>;
+  readonly secrets: Readonly<Record<string, FileObjectSpec>>;
+  readonly configs: Readonly<Record<string, FileObjectSpec>>;
+}
+
+export interface NetworkSpec {
+  /** The cluster-wide name, `stack_network` unless the file names it. */
+  readonly name: string;
+  readonly external: boolean;
+  /** An internal network has no way out of the cluster. */
+  readonly internal: boolean;
+  readonly driver: string;
+  readonly driverOpts: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface VolumeSpec {
+  readonly name: string;
+  readonly external: boolean;
+  readonly driver: string;
+  readonly driverOpts: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A secret or a config: content and the digest its versions are known by. */
+export interface FileObjectSpec {
+  readonly name: string;
+  readonly external: boolean;
+  /** base64; absent when external. */
+  readonly content?: string;
+  /** `sha256:…` of the content; absent when external. */
+  readonly digest?: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type ServiceMode =
+  | { readonly kind: 'replicated'; readonly replicas: number }
+  | { readonly kind: 'global' }
+  | { readonly kind: 'replicated-job'; readonly completions: number; readonly concurrency: number }
+  | { readonly kind: 'global-job' };
+
+export interface ServiceSpec {
+  readonly stack: string;
+  /** The name inside the stack; `stack_name` is the service's id. */
+  readonly name: string;
+  readonly mode: ServiceMode;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly template: PodTemplate;
+  readonly placement: Placement;
+  readonly ports: readonly PortSpec[];
+  /** In the order of the file; names are cluster-wide network names. Empty for pods on the host's or on no network. */
+  readonly networks: readonly NetworkAttachment[];
+  readonly endpointMode: 'vip' | 'dnsrr';
+  readonly update: UpdateConfig;
+  readonly rollback: UpdateConfig;
+  readonly dependsOn: readonly Dependency[];
+}
+
+export interface NetworkAttachment {
+  readonly network: string;
+  /** Besides the service's own name. */
+  readonly aliases: readonly string[];
+}
+
+export interface Dependency {
+  /** A service name of the same stack. */
+  readonly service: string;
+  readonly condition: 'service_started' | 'service_healthy' | 'service_completed_successfully';
+  readonly required: boolean;
+  readonly restart: boolean;
+}
+
+export interface PortSpec {
+  readonly target: number;
+  /** Absent: the master picks one from its range (30000–32767). */
+  readonly published?: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** `ingress` answers on every node, `host` only where a pod runs. */
+  readonly mode: 'ingress' | 'host';
+  readonly hostIp?: string;
+}
+
+export interface Placement {
+  readonly constraints: readonly Constraint[];
+  readonly spread: readonly SpreadPreference[];
+  /** 0: no limit. */
+  readonly maxPerNode: number;
+  readonly strategy: 'spread' | 'binpack' | 'random';
+}
+
+export interface UpdateConfig {
+  /** Pods replaced at a time; 0 is all at once. */
+  readonly parallelism: number;
+  readonly delayMs: number;
+  readonly order: 'stop-first' | 'start-first';
+  readonly failureAction: 'pause' | 'continue' | 'rollback';
+  readonly monitorMs: number;
+  readonly maxFailureRatio: number;
+}
+
+/** Everything that, when changed, needs a new pod. Its canonical JSON's digest is the service's revision. */
+export interface PodTemplate {
+  readonly containers: readonly ContainerSpec[];
+  readonly hostname?: string;
+  readonly domainname?: string;
+  /** `pod` is a netns of its own on the overlay. */
+  readonly networkMode: 'pod' | 'host' | 'none';
+  readonly extraHosts: readonly { readonly name: string; readonly ip: string }[];
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly restart: RestartPolicy;
+  readonly stopGraceMs: number;
+  /** What the scheduler reserves on the node. */
+  readonly reservations: Resources;
+}
+
+export interface Resources {
+  readonly cpus: number;
+  readonly memory: number;
+}
+
+export interface RestartPolicy {
+  readonly condition: 'none' | 'on-failure' | 'any' | 'unless-stopped';
+  /** First delay; it doubles with each failure up to a minute. */
+  readonly delayMs: number;
+  /** 0: no limit. */
+  readonly maxAttempts: number;
+  /** A run this long counts as healthy and resets the delay. */
+  readonly windowMs: number;
+}
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly pullPolicy: 'always' | 'missing' | 'never';
+  /** Absent: the image's. An empty array clears the image's. */
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  /** `null` values take nothing from the outside and unset the image's variable. */
+  readonly env: Readonly<Record<string, string | null>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly workingDir?: string;
+  /** `user[:group]`, by name or number. */
+  readonly user?: string;
+  readonly groupAdd: readonly string[];
+  readonly mounts: readonly MountSpec[];
+  readonly secrets: readonly FileReference[];
+  readonly configs: readonly FileReference[];
+  readonly healthcheck?: Healthcheck;
+  readonly stopSignal?: string;
+  readonly init: boolean;
+  readonly tty: boolean;
+  readonly stdinOpen: boolean;
+  readonly readOnly: boolean;
+  readonly privileged: boolean;
+  readonly capAdd: readonly string[];
+  readonly capDrop: readonly string[];
+  readonly securityOpt: readonly string[];
+  readonly devices: readonly { readonly source: string; readonly target: string; readonly permissions: string }[];
+  readonly ulimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
+  readonly shmSize?: number;
+  readonly limits: ContainerLimits;
+  readonly oomScoreAdj?: number;
+  readonly runtime?: string;
+}
+
+export interface ContainerLimits {
+  readonly cpus?: number;
+  readonly cpuShares?: number;
+  readonly cpuset?: string;
+  readonly memory?: number;
+  readonly memoryReservation?: number;
+  /** Memory plus swap; -1 is unlimited. */
+  readonly memorySwap?: number;
+  readonly pids?: number;
+}
+
+export type MountSpec =
+  | {
+      readonly kind: 'volume';
+      /** The cluster-wide volume name; absent for an anonymous volume. */
+      readonly volume?: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly noCopy: boolean;
+      readonly subpath?: string;
+    }
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly createHostPath: boolean;
+      readonly propagation: 'rprivate' | 'private' | 'rshared' | 'shared' | 'rslave' | 'slave';
+    }
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly size?: number;
+      readonly mode?: number;
+    };
+
+export interface FileReference {
+  /** Cluster-wide name of the secret or config. */
+  readonly source: string;
+  /** The version by content, filled in at apply. */
+  readonly digest?: string;
+  readonly target: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+export interface Healthcheck {
+  /** `exec` runs argv; `shell` runs one string by `/bin/sh -c`; `none` switches the image's check off. */
+  readonly test:
+    | { readonly kind: 'exec'; readonly argv: readonly string[] }
+    | { readonly kind: 'shell'; readonly command: string }
+    | { readonly kind: 'none' };
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly retries: number;
+  readonly startPeriodMs: number;
+  readonly startIntervalMs: number;
+}
+
+/** `stack_service`: the id of a service everywhere outside its stack file. */
+export function serviceId(stack: string, name: string): string {
+  return `${stack}_${name}`;
+}
