@@ -1,0 +1,237 @@
+/**
+ * The HTTP API under `/v1`: the types that master and clients share. HTTPS with a client certificate, JSON bodies. Errors have
+ * the status that follows from the code and the body `ApiErrorBody`. Lists are arrays; fields may be added, never renamed.
+ *
+ * | method and path | body → answer |
+ * |---|---|
+ * | GET /v1/version | → VersionInfo |
+ * | GET /v1/openapi.json | → the OpenAPI document |
+ * | GET /v1/stacks | → StackListItem[] |
+ * | PUT /v1/stacks/:name | StackSpec → ApplyResult |
+ * | POST /v1/stacks/:name/plan | StackSpec → PlanResult (nothing is written) |
+ * | DELETE /v1/stacks/:name?volumes=true | → RemoveResult |
+ * | GET /v1/services?stack= | → ServiceListItem[] |
+ * | GET /v1/services/:id | → ServiceDetail |
+ * | POST /v1/services/:id/scale | { replicas } → ServiceListItem |
+ * | POST /v1/services/:id/rollback, /restart | → ServiceListItem |
+ * | GET /v1/pods?stack=&service=&node=&all= | → PodListItem[] |
+ * | GET /v1/pods/:id | → PodDetail |
+ * | GET /v1/nodes, /v1/nodes/:idOrName | → NodeListItem[] or NodeListItem |
+ * | PATCH /v1/nodes/:idOrName | { labels?: Record<string, string \| null>, availability? } → NodeListItem |
+ * | DELETE /v1/nodes/:idOrName?force= | → {} |
+ * | GET /v1/volumes, DELETE /v1/volumes/:name | → VolumeListItem[] |
+ * | GET /v1/secrets, /v1/configs | → FileObjectListItem[] |
+ * | POST /v1/tokens | { role, ttlMs? } → { token } ; GET, DELETE /v1/tokens/:id |
+ * | GET /v1/events?follow=true | → EventItem[], or server-sent events of them |
+ * | GET /v1/watch | → server-sent events: `{ kind: 'stack'\|'service'\|'pod'\|'node', type: 'put'\|'delete', id, value? }`; starts with everything, then `{ kind: 'synced' }` |
+ * | GET /v1/logs?target=&follow=&tail=&since=&until=&timestamps= | → one JSON LogLine per line, streamed (application/x-ndjson) |
+ * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
+ * | GET /v1/images?node= | → ImageListItem[] |
+ * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
+ */
+import type { AllocatedPort, UpdateStatus } from './service.ts';
+import type { Pod, PodStatus, PodPhase } from './pod.ts';
+import type { ServiceSpec } from './spec.ts';
+import type { ErrorCode } from './errors.ts';
+
+export interface ApiErrorBody {
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string; readonly path?: string };
+}
+
+export interface VersionInfo {
+  readonly version: string;
+  readonly api: 'v1';
+  /** Cluster id. */
+  readonly cluster: string;
+  readonly leader: boolean;
+}
+
+export interface StackListItem {
+  readonly name: string;
+  readonly services: number;
+  readonly desired: number;
+  readonly running: number;
+  readonly ready: number;
+}
+
+/** What an apply did, by service id. Nothing changed when all of them say `unchanged`. */
+export interface ApplyResult {
+  readonly stack: string;
+  readonly services: Readonly<Record<string, 'created' | 'updated' | 'unchanged' | 'removed'>>;
+  readonly networks: Readonly<Record<string, 'created' | 'updated' | 'unchanged' | 'removed'>>;
+  readonly volumes: Readonly<Record<string, 'created' | 'updated' | 'unchanged'>>;
+  readonly warnings: readonly string[];
+}
+
+export interface RemoveResult {
+  readonly stack: string;
+  readonly services: readonly string[];
+  readonly volumes: readonly string[];
+}
+
+export interface PlanResult {
+  readonly stack: string;
+  readonly services: readonly PlannedService[];
+}
+
+export interface PlannedService {
+  readonly id: string;
+  readonly action: 'create' | 'update' | 'remove' | 'unchanged';
+  /** Pods are replaced, not only records changed. */
+  readonly restarts: boolean;
+  /** Field by field, for updates: canonical JSON values, absent when the field is. */
+  readonly changes: readonly { readonly path: string; readonly before?: unknown; readonly after?: unknown }[];
+  readonly pods: readonly PlannedPod[];
+}
+
+export interface PlannedPod {
+  readonly name: string;
+  readonly action: 'create' | 'replace' | 'stop' | 'keep';
+  /** Name of the node it would go to (or is on); null when none fits. */
+  readonly node: string | null;
+  /** Why not elsewhere: one line per filter that excluded nodes. */
+  readonly why: readonly FilterReason[];
+}
+
+/** `constraint type==frontend: 2 nodes (node-2, node-3) have type=backend`. */
+export interface FilterReason {
+  readonly filter: string;
+  readonly message: string;
+  readonly nodes: readonly string[];
+}
+
+export interface ServiceListItem {
+  readonly id: string;
+  readonly name: string;
+  readonly stack: string;
+  readonly mode: string;
+  readonly desired: number;
+  readonly running: number;
+  readonly ready: number;
+  readonly image: string;
+  readonly vips: readonly { readonly network: string; readonly ip: string }[];
+  readonly ports: readonly AllocatedPort[];
+  readonly update: UpdateStatus;
+}
+
+export interface ServiceDetail extends ServiceListItem {
+  readonly spec: ServiceSpec;
+  readonly revision: string;
+}
+
+export interface PodListItem {
+  readonly id: string;
+  /** `voting_vote.1`. */
+  readonly name: string;
+  readonly stack: string;
+  readonly service: string;
+  readonly slot: number | string;
+  /** Node name. */
+  readonly node: string | null;
+  readonly state: PodPhase;
+  readonly desired: Pod['desired'];
+  readonly ready: boolean;
+  readonly ip: string | null;
+  readonly image: string;
+  readonly restarts: number;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  readonly exitCode?: number;
+  readonly message: string;
+}
+
+export interface PodDetail extends PodListItem {
+  readonly pod: Pod;
+  readonly status: PodStatus | null;
+  /** For a pending pod: why each filter excluded which nodes. */
+  readonly why: readonly FilterReason[];
+}
+
+export interface NodeListItem {
+  readonly id: string;
+  readonly name: string;
+  readonly state: 'ready' | 'unknown' | 'down';
+  readonly availability: 'active' | 'pause' | 'drain';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly address: string;
+  readonly subnet: string;
+  readonly capacity: { readonly cpus: number; readonly memory: number };
+  readonly allocated: { readonly cpus: number; readonly memory: number };
+  readonly pods: number;
+  readonly version: string;
+}
+
+export interface VolumeListItem {
+  readonly name: string;
+  readonly stack: string | null;
+  readonly driver: string;
+  readonly node: string | null;
+  readonly usedBy: readonly string[];
+}
+
+export interface FileObjectListItem {
+  readonly name: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly usedBy: readonly string[];
+}
+
+export interface EventItem {
+  readonly id: string;
+  readonly at: number;
+  readonly subject: string;
+  readonly message: string;
+}
+
+export interface ImageListItem {
+  readonly node: string;
+  readonly references: readonly string[];
+  readonly digest: string;
+  readonly size: number;
+}
+
+export interface LogLine {
+  /** Pod name, `voting_vote.1`. */
+  readonly pod: string;
+  readonly podId: string;
+  readonly node: string;
+  readonly stream: 'stdout' | 'stderr';
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly line: string;
+  /** The line goes on in the next record (it was longer than the limit). */
+  readonly partial?: boolean;
+}
+
+export interface ExecQuery {
+  /** `stack_service`, `stack_service.slot` or a pod id. */
+  readonly target: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly workingDir?: string;
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/**
+ * WebSocket frames are binary: one byte of channel, then the payload. Client sends 0 stdin, 3 resize (JSON `{width,height}`),
+ * 4 end of stdin (empty). Server sends 1 stdout, 2 stderr, 5 exit (JSON `{code}`), 6 error (ApiErrorBody as JSON).
+ */
+export const execChannel = { stdin: 0, stdout: 1, stderr: 2, resize: 3, stdinEnd: 4, exit: 5, error: 6 } as const;
+
+/** Parameters of the data streams a master opens on an agent (`OpenStream.params`). */
+export interface LogsStreamParams {
+  readonly podId: string;
+  readonly follow: boolean;
+  /** Lines from the end; absent: all. */
+  readonly tail?: number;
+  readonly since?: number;
+  readonly until?: number;
+}
+
+export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {
+  readonly podId: string;
+  /** The pod's first when absent. */
+  readonly container?: string;
+}
