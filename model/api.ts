@@ -235,3 +235,25 @@ export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {
   /** The pod's first when absent. */
   readonly container?: string;
 }
+
+/**
+ * POST /v1/enrol, the only call that needs no certificate: a host with a join token asks for a node certificate.
+ * The token's digest of the CA was checked before anything was sent.
+ */
+export interface EnrolRequest {
+  readonly token: string;
+  /** PKCS#10, PEM. Only its public key is taken from it. */
+  readonly csr: string;
+  /** The host name it wants to be known by. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface EnrolReply {
+  readonly nodeId: string;
+  /** PEM, the node's certificate and the CA's. */
+  readonly certificate: string;
+  readonly ca: string;
+  /** Port of the masters' gRPC service on the same host. */
+  readonly grpcPort: number;
+}
