@@ -102,6 +102,8 @@ export interface FilterReason {
 
 export interface ServiceListItem {
   readonly id: string;
+  /** Of the spec in force; pods of another revision are still to be replaced. */
+  readonly revision: string;
   readonly name: string;
   readonly stack: string;
   readonly mode: string;
@@ -116,11 +118,12 @@ export interface ServiceListItem {
 
 export interface ServiceDetail extends ServiceListItem {
   readonly spec: ServiceSpec;
-  readonly revision: string;
 }
 
 export interface PodListItem {
   readonly id: string;
+  /** Of the spec it was made from: tells an update that is over from one that has not begun. */
+  readonly revision: string;
   /** `voting_vote.1`. */
   readonly name: string;
   readonly stack: string;
