@@ -1,0 +1,226 @@
+/**
+ * The agents' sessions on this master: who is there, what they must run, what they saw. Sends assignments and peers as the
+ * store changes, writes observations to it, and ends sessions that fall silent.
+ */
+import { status as grpcStatus } from '@grpc/grpc-js';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { NodeStatus } from '../../model/node.ts';
+import type { PodStatus } from '../../model/pod.ts';
+import type { AgentMessage, Hello, StatusReport } from '../../proto/gen/tsorch/node.ts';
+import type { Change, Store } from '../store/port.ts';
+import type { World } from '../world.ts';
+import type { Liveness } from './liveness.ts';
+import { Reports } from './reports.ts';
+import { Session, type SessionStream } from './session.ts';
+import { Streams, type DataStream } from './streams.ts';
+
+export interface SessionsOptions {
+  readonly store: Store;
+  readonly world: World;
+  readonly liveness: Liveness;
+  /** This master's id and the lease its session keys ride on. */
+  readonly masterId: string;
+  readonly lease: () => string | undefined;
+  readonly epoch: () => number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly heartbeatMs: number;
+  /** A session this long silent is ended. */
+  readonly silenceMs: number;
+  /** Called when a node's session begins or ends. */
+  readonly onChange: (node: string) => void;
+}
+
+const emptySet: ReadonlySet<string> = new Set();
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #podsOf = new Map<string, Set<string>>();
+  readonly #nodeOf = new Map<string, string>();
+  readonly #streams = new Streams();
+  readonly #reports: Reports;
+  #scheduled = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#reports = new Reports(options);
+    for (const { value: pod } of options.world.maps.pods.values()) this.#index(pod.id, pod.node);
+    options.world.subscribe((changes) => this.#onChanges(changes), options.signal);
+    const timer = setInterval(() => this.#endSilent(), options.silenceMs / 4);
+    options.signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      for (const session of this.#sessions.values()) session.stream.end();
+    }, { once: true });
+  }
+
+  /** Nodes with a session here. */
+  has(node: string): boolean {
+    return this.#sessions.get(node)?.open === true;
+  }
+
+  /** Opens a data stream on a node; see Streams. */
+  openStream(node: string, kind: string, params: unknown): Promise<DataStream> {
+    return this.#streams.open(node, kind, params, (request) => {
+      const session = this.#sessions.get(node);
+      session?.send({ $case: 'openStream', value: request });
+      return session !== undefined;
+    });
+  }
+
+  acceptData(node: string, stream: DataStream): void {
+    this.#streams.accept(node, stream);
+  }
+
+  serve(node: string, stream: SessionStream): void {
+    const { clock, log, world } = this.#options;
+    const old = this.#sessions.get(node);
+    // Two hosts with one identity: the first stays. A restarted agent's old stream has ended by the time it dials again.
+    if (old && clock.monotonic() - old.heardAt < 2 * this.#options.heartbeatMs) {
+      log.warn('second session refused', { node });
+      stream.destroy(Object.assign(new Error('this node already has a session'), { code: grpcStatus.ALREADY_EXISTS }));
+      return;
+    }
+    if (!world.get('nodes', node)) {
+      stream.destroy(Object.assign(new Error('this node was removed from the cluster; join it again with a token'), { code: grpcStatus.PERMISSION_DENIED }));
+      return;
+    }
+    if (old) this.#end(old, 'replaced');
+    const session = new Session(node, stream, clock.monotonic());
+    this.#sessions.set(node, session);
+    stream.on('data', (message: AgentMessage) => {
+      session.heardAt = clock.monotonic();
+      this.#onMessage(session, message);
+    });
+    stream.on('end', () => this.#end(session, 'closed'));
+    stream.on('error', () => this.#end(session, 'broken'));
+    stream.on('cancelled', () => this.#end(session, 'broken'));
+  }
+
+  #onMessage(session: Session, message: AgentMessage): void {
+    switch (message.kind?.$case) {
+      case 'hello':
+        this.#hello(session, message.kind.value).catch((error: unknown) => {
+          this.#options.log.warn('session refused', { node: session.node, error });
+          this.#end(session, 'refused');
+        });
+        return;
+      case 'heartbeat':
+        session.send({ $case: 'heartbeatAck', value: { sequence: message.kind.value.sequence } });
+        return;
+      case 'status':
+        this.#status(session, message.kind.value);
+        return;
+      case undefined:
+        return;
+    }
+  }
+
+  async #hello(session: Session, hello: Hello): Promise<void> {
+    const { store, world, liveness, log } = this.#options;
+    const status: NodeStatus = { ...(JSON.parse(hello.status) as NodeStatus), id: session.node };
+    const known = world.get('nodestatus', session.node);
+    const lease = this.#options.lease();
+    const { revision } = await store.commit([
+      { op: 'put', kind: 'sessions', id: session.node, value: { node: session.node, master: this.#options.masterId }, ...(lease === undefined ? {} : { lease }) },
+      ...(JSON.stringify(known) === JSON.stringify(status) ? [] : [{ op: 'put', kind: 'nodestatus', id: session.node, value: status } as const]),
+    ]);
+    await world.waitFor(revision, this.#options.signal);
+    const node = world.get('nodes', session.node);
+    const cluster = world.get('cluster', 'config');
+    if (!node || !cluster) throw new TsorchError('not-found', `node ${session.node} is not in the store`);
+    if (this.#sessions.get(session.node) !== session) return;
+    session.send({
+      $case: 'welcome',
+      value: {
+        epoch: this.#options.epoch(), nodeName: node.name, subnet: node.subnet, podCidr: cluster.podCidr, serviceCidr: cluster.serviceCidr,
+        heartbeatMs: this.#options.heartbeatMs, underlay: cluster.underlay,
+      },
+    });
+    session.open = true;
+    session.sendPeers(world.maps, true);
+    session.sendAssignments(world.maps, this.#podsOf.get(session.node) ?? emptySet, this.#options.epoch(), true);
+    liveness.connected(session.node);
+    log.info('node connected', { node: node.name, id: session.node, address: status.address });
+    this.#options.onChange(session.node);
+  }
+
+  #status(session: Session, report: StatusReport): void {
+    const { world, log } = this.#options;
+    const seen = new Set<string>();
+    for (const text of report.pods) {
+      const status = JSON.parse(text) as PodStatus;
+      // A node speaks for its own pods only. A pod this master has not heard of yet is either brand new or long deleted; the
+      // agent repeats a status that matters when its assignment comes again.
+      if (world.get('pods', status.id)?.node !== session.node) {
+        log.debug('status of a foreign pod ignored', { node: session.node, pod: status.id });
+        continue;
+      }
+      seen.add(status.id);
+      if (JSON.stringify(world.get('podstatus', status.id)) !== text) this.#reports.add(status.id, { ...status, node: session.node });
+    }
+    for (const id of report.gone) {
+      if (this.#nodeOf.get(id) === session.node || world.get('podstatus', id)?.node === session.node) this.#reports.add(id, null);
+    }
+    if (!report.full) return;
+    // What it does not speak of in a full report, it does not have.
+    for (const id of this.#podsOf.get(session.node) ?? emptySet) {
+      if (!seen.has(id) && world.get('podstatus', id) !== undefined) this.#reports.add(id, null);
+    }
+  }
+
+  #onChanges(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.kind === 'pods') this.#index(change.id, change.entry?.value.node ?? null);
+    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // A burst of changes becomes one message per agent.
+    setImmediate(() => {
+      this.#scheduled = false;
+      const { world } = this.#options;
+      for (const session of this.#sessions.values()) {
+        if (!session.open) continue;
+        session.sendPeers(world.maps, false);
+        session.sendAssignments(world.maps, this.#podsOf.get(session.node) ?? emptySet, this.#options.epoch(), false);
+      }
+    });
+  }
+
+  #index(pod: string, node: string | null): void {
+    const before = this.#nodeOf.get(pod);
+    if (before === (node ?? undefined)) return;
+    if (before !== undefined) this.#podsOf.get(before)?.delete(pod);
+    if (node === null) {
+      this.#nodeOf.delete(pod);
+      return;
+    }
+    this.#nodeOf.set(pod, node);
+    const pods = this.#podsOf.get(node);
+    if (pods) pods.add(pod);
+    else this.#podsOf.set(node, new Set([pod]));
+  }
+
+  #endSilent(): void {
+    const now = this.#options.clock.monotonic();
+    for (const session of this.#sessions.values()) {
+      if (now - session.heardAt > this.#options.silenceMs) this.#end(session, 'silent');
+    }
+  }
+
+  #end(session: Session, why: string): void {
+    if (this.#sessions.get(session.node) !== session) return;
+    this.#sessions.delete(session.node);
+    session.stream.end();
+    session.stream.destroy();
+    this.#options.liveness.lost(session.node);
+    this.#options.log.info('node disconnected', { node: session.node, why });
+    this.#options.store.commit([{ op: 'delete', kind: 'sessions', id: session.node }]).catch(() => {
+      // The key rides on this master's lease: it goes with the lease at the latest.
+    });
+    this.#options.onChange(session.node);
+  }
+}

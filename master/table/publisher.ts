@@ -1,0 +1,136 @@
+/**
+ * Keeps the table and hands it to every proxy's stream: whole at first, then changes. Knows which revision each proxy has
+ * in its kernel, which is what the drain handshake waits for.
+ *
+ * A burst of store changes becomes one update: rebuilding waits for the end of the current turn of the event loop.
+ */
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { emptyTable, type ServiceTable, type TableUpdate } from '../../model/table.ts';
+import type { Log } from '../../lib/log.ts';
+import { TableChange, type TableAck } from '../../proto/gen/tsorch/node.ts';
+import type { NodeState } from '../../model/node.ts';
+import type { World } from '../world.ts';
+import { buildTable, diffTables, fullUpdate } from './build.ts';
+
+export type TableStream = ServerDuplexStream<TableAck, TableChange>;
+
+interface Watcher {
+  readonly node: string;
+  readonly stream: TableStream;
+  /** Last revision sent; 0 before the first. */
+  sent: number;
+  acked: number;
+  /** The stream's buffer is full: changes are merged into one full update once it drains. */
+  blocked: boolean;
+}
+
+export class TablePublisher {
+  readonly #world: World;
+  readonly #stateOf: (nodeId: string) => NodeState;
+  readonly #log: Log;
+  readonly #watchers = new Set<Watcher>();
+  readonly #ackListeners = new Set<() => void>();
+  #table: ServiceTable = emptyTable;
+  #revision = 0;
+  #scheduled = false;
+  #bookmarkFor = 0;
+
+  constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; log: Log; signal: AbortSignal }) {
+    this.#world = options.world;
+    this.#stateOf = options.stateOf;
+    this.#log = options.log;
+    options.world.subscribe(() => this.refresh(), options.signal);
+  }
+
+  get table(): ServiceTable {
+    return this.#table;
+  }
+
+  /** Node states are not in the store, so their changes are told here. */
+  refresh(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#rebuild();
+    });
+  }
+
+  serve(node: string, stream: TableStream): void {
+    const watcher: Watcher = { node, stream, sent: 0, acked: 0, blocked: false };
+    const end = () => {
+      if (this.#watchers.delete(watcher)) {
+        this.#log.info('proxy left', { node });
+        this.#notify();
+      }
+    };
+    stream.on('data', (ack: TableAck) => {
+      watcher.acked = Math.max(watcher.acked, ack.revision);
+      this.#notify();
+    });
+    stream.on('drain', () => {
+      watcher.blocked = false;
+      if (watcher.sent < this.#revision) this.#send(watcher, fullUpdate(this.#table, this.#revision));
+    });
+    stream.on('end', () => {
+      end();
+      stream.end();
+    });
+    stream.on('error', end);
+    stream.on('cancelled', end);
+    this.#watchers.add(watcher);
+    this.#log.info('proxy watches', { node });
+    if (this.#revision > 0) this.#send(watcher, fullUpdate(this.#table, this.#revision));
+  }
+
+  /** Whether every proxy connected now has the table of `revision` or a later one in its kernel. */
+  everyoneHas(revision: number): boolean {
+    for (const watcher of this.#watchers) if (watcher.acked < revision) return false;
+    return true;
+  }
+
+  /** Asks for an acknowledgement of `revision` even if the table does not change with it. */
+  request(revision: number): void {
+    if (revision <= this.#bookmarkFor) return;
+    this.#bookmarkFor = revision;
+    this.refresh();
+  }
+
+  onAck(listener: () => void, signal: AbortSignal): void {
+    this.#ackListeners.add(listener);
+    signal.addEventListener('abort', () => this.#ackListeners.delete(listener), { once: true });
+  }
+
+  #notify(): void {
+    for (const listener of this.#ackListeners) listener();
+  }
+
+  #rebuild(): void {
+    const revision = this.#world.revision;
+    const next = buildTable(this.#world.maps, this.#stateOf);
+    const first = this.#revision === 0;
+    const update = first ? fullUpdate(next, revision) : diffTables(this.#table, next, revision);
+    this.#table = next;
+    this.#revision = revision;
+    for (const watcher of this.#watchers) {
+      if (watcher.blocked) continue;
+      if (update) this.#send(watcher, watcher.sent === 0 ? fullUpdate(next, revision) : update);
+      else if (watcher.sent === 0) this.#send(watcher, fullUpdate(next, revision));
+      else if (watcher.sent < this.#bookmarkFor) this.#send(watcher, { revision, full: false, services: {}, pods: {}, nodes: {}, networks: {} });
+    }
+  }
+
+  #send(watcher: Watcher, update: TableUpdate): void {
+    watcher.sent = update.revision;
+    watcher.blocked = !watcher.stream.write(encodeUpdate(update));
+  }
+}
+
+export function encodeUpdate(update: TableUpdate): TableChange {
+  const encode = (part: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(Object.entries(part).map(([key, value]) => [key, value === null ? '' : JSON.stringify(value)]));
+  return {
+    revision: update.revision, full: update.full,
+    services: encode(update.services), pods: encode(update.pods), nodes: encode(update.nodes), networks: encode(update.networks),
+  };
+}
