@@ -43,6 +43,8 @@ export class Sessions {
   readonly #nodeOf = new Map<string, string>();
   readonly #streams = new Streams();
   readonly #reports: Reports;
+  #dirty = new Set<string>();
+  #peersDirty = false;
   #scheduled = false;
 
   constructor(options: SessionsOptions) {
@@ -174,20 +176,48 @@ export class Sessions {
 
   #onChanges(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change.kind === 'pods') this.#index(change.id, change.entry?.value.node ?? null);
+      switch (change.kind) {
+        case 'pods': {
+          const before = this.#nodeOf.get(change.id);
+          this.#index(change.id, change.entry?.value.node ?? null);
+          const after = this.#nodeOf.get(change.id);
+          if (before !== undefined) this.#dirty.add(before);
+          if (after !== undefined) this.#dirty.add(after);
+          break;
+        }
+        case 'nodes':
+        case 'nodestatus':
+          this.#peersDirty = true;
+          break;
+        case 'revisions':
+        case 'secrets':
+        case 'configs':
+        case 'volumes':
+        case 'servicestatus':
+          for (const node of this.#sessions.keys()) this.#dirty.add(node);
+          break;
+        default:
+          break;
+      }
     }
-    if (this.#scheduled) return;
+    if (this.#scheduled || (this.#dirty.size === 0 && !this.#peersDirty)) return;
     this.#scheduled = true;
     // A burst of changes becomes one message per agent.
-    setImmediate(() => {
-      this.#scheduled = false;
-      const { world } = this.#options;
-      for (const session of this.#sessions.values()) {
-        if (!session.open) continue;
-        session.sendPeers(world.maps, false);
-        session.sendAssignments(world.maps, this.#podsOf.get(session.node) ?? emptySet, this.#options.epoch(), false);
-      }
-    });
+    setImmediate(() => this.#sendChanges());
+  }
+
+  #sendChanges(): void {
+    const { world, epoch } = this.#options;
+    const dirty = this.#dirty;
+    const peers = this.#peersDirty;
+    this.#dirty = new Set();
+    this.#peersDirty = false;
+    this.#scheduled = false;
+    if (peers) for (const session of this.#sessions.values()) if (session.open) session.sendPeers(world.maps, false);
+    for (const node of dirty) {
+      const session = this.#sessions.get(node);
+      if (session?.open) session.sendAssignments(world.maps, this.#podsOf.get(node) ?? emptySet, epoch(), false);
+    }
   }
 
   #index(pod: string, node: string | null): void {

@@ -34,6 +34,8 @@ export interface Kinds {
   readonly secrets: FileObjectSpec;
   readonly configs: FileObjectSpec;
   readonly events: EventRecord;
+  /** `leader/leader`: the master that leads, on its lease. Its epoch is the revision that created it. */
+  readonly leader: LeaderRecord;
 }
 
 export type Kind = keyof Kinds;
@@ -67,6 +69,17 @@ export interface SessionRecord {
   readonly master: string;
 }
 
+export interface LeaderRecord {
+  /** The master's id. */
+  readonly master: string;
+  /** Random, one per attempt to lead: tells an own write with a lost reply from somebody else's. */
+  readonly term: string;
+  /** Milliseconds since the epoch, for people. */
+  readonly since: number;
+  /** Where other masters and people reach it, such as `https://10.0.0.1:7700`. */
+  readonly address?: string;
+}
+
 export interface EventRecord {
   readonly id: string;
   readonly at: number;
@@ -96,7 +109,8 @@ export interface Store {
   /**
    * Applies all or none. Throws `conflict` when a guard fails, `fenced` when the epoch is not in force any more,
    * `unknown-outcome` when the reply was lost (read before deciding), `unavailable` when nothing was sent.
-   * At most 100 operations: `commitAll` in commit.ts splits longer plans.
+   * `not-found` when the lease of a put is gone. At most 100 operations and 1 MB, each key once: `commitAll` in commit.ts
+   * splits longer plans. `revision` is that of the changes, 0 when there were none (only deletes of what was not there).
    */
   commit(ops: readonly Op[], epoch?: Epoch): Promise<{ readonly revision: number }>;
   get<K extends Kind>(kind: K, id: string): Promise<Entry<K> | null>;
@@ -120,6 +134,7 @@ export interface WatchHandler {
 
 /** A leader's term, from master/leader: every write of a leader carries it. */
 export interface Epoch {
+  /** `<kind>/<id>`. */
   readonly key: string;
   readonly createRevision: number;
 }

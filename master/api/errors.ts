@@ -1,0 +1,46 @@
+/** Errors on the wire: the status follows from the code. */
+import type { FastifyInstance } from 'fastify';
+import { TsorchError, type ErrorCode } from '../../model/errors.ts';
+import type { ApiErrorBody } from '../../model/api.ts';
+import type { Log } from '../../lib/log.ts';
+
+const statusOf: Record<ErrorCode, number> = {
+  invalid: 400, unauthenticated: 401, forbidden: 403, 'not-found': 404, conflict: 409, exhausted: 422, internal: 500, unsupported: 501,
+  unavailable: 503, fenced: 503, 'unknown-outcome': 503, aborted: 503, timeout: 504,
+};
+
+export function httpStatus(code: ErrorCode): number {
+  return statusOf[code];
+}
+
+export function errorBody(error: TsorchError): ApiErrorBody {
+  return {
+    error: {
+      code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }), ...(error.path === undefined ? {} : { path: error.path }),
+    },
+  };
+}
+
+/** Fastify's own failures in our terms. */
+export function toTsorchError(error: unknown): TsorchError {
+  if (error instanceof TsorchError) return error;
+  const failure = error as { validation?: readonly { instancePath: string; message?: string }[]; statusCode?: number; message?: string };
+  const first = failure.validation?.[0];
+  if (first) {
+    const path = first.instancePath.replace(/^\//, '').replaceAll('/', '.');
+    return new TsorchError('invalid', `${path || 'the request'} ${first.message ?? 'is not valid'}`, { path, cause: error });
+  }
+  if (failure.statusCode === 413) return new TsorchError('invalid', 'the request is larger than this call allows', { cause: error });
+  if (failure.statusCode !== undefined && failure.statusCode < 500) return new TsorchError('invalid', failure.message ?? 'bad request', { cause: error });
+  return new TsorchError('internal', failure.message ?? String(error), { cause: error });
+}
+
+export function installErrors(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((error, request, reply) => {
+    const known = toTsorchError(error);
+    if (known.code === 'internal') log.error('request failed', { method: request.method, url: request.url, error, stack: (error as Error).stack });
+    return reply.status(httpStatus(known.code)).send(errorBody(known));
+  });
+  app.setNotFoundHandler((request, reply) =>
+    reply.status(404).send(errorBody(new TsorchError('not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, { hint: 'see /v1/openapi.json' }))));
+}

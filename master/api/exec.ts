@@ -1,0 +1,110 @@
+/** `GET /v1/exec` (WebSocket): a process in a running container, byte for byte. Frames: see execChannel in model/api.ts. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { WebSocket } from 'ws';
+import { execChannel, type ExecQuery, type ExecStreamParams } from '../../model/api.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
+import type { Context } from '../context.ts';
+import type { DataStream } from '../nodes/streams.ts';
+import { errorBody, toTsorchError } from './errors.ts';
+import { findPods } from './targets.ts';
+
+const query = Type.Object({ q: Type.String({ maxLength: 65_536 }) });
+
+/** Above this many bytes waiting for the client, reading from the agent pauses. */
+const highWater = 1024 * 1024;
+
+export function execRoutes(app: FastifyInstance, context: Context): void {
+  app.get<{ Querystring: Type.Static<typeof query> }>('/v1/exec', { websocket: true, schema: { querystring: query, summary: 'Run a process in a container (WebSocket)' } }, (socket, request) => {
+    bridge(context, socket, request.query.q).catch((error: unknown) => {
+      send(socket, execChannel.error, Buffer.from(JSON.stringify(errorBody(toTsorchError(error)))));
+      socket.close();
+    });
+  });
+}
+
+async function bridge(context: Context, socket: WebSocket, text: string): Promise<void> {
+  // Frames may arrive while the stream to the agent is being opened: they wait here.
+  const early: Buffer[] = [];
+  let forward = (frame: Buffer) => void early.push(frame);
+  socket.on('message', (data: Buffer) => forward(data));
+  const { target, ...wanted } = parseQuery(text);
+  const pod = findPods(context.world.maps, target).find((candidate) => candidate.node !== null && context.world.get('podstatus', candidate.id)?.phase === 'running');
+  if (!pod?.node) throw new TsorchError('unavailable', `${target} has no running pod`, { hint: `see tsorch ps ${target}` });
+  const params: ExecStreamParams = { podId: pod.id, ...wanted };
+  const stream = await context.sessions.openStream(pod.node, 'exec', params);
+  socket.on('close', () => stream.destroy());
+  socket.on('error', () => stream.destroy());
+  forward = (frame) => toAgent(stream, socket, frame);
+  for (const frame of early) forward(frame);
+  for await (const frame of stream as AsyncIterable<DataFrame>) {
+    switch (frame.kind?.$case) {
+      case 'stdout':
+        await send(socket, execChannel.stdout, frame.kind.value);
+        break;
+      case 'stderr':
+        await send(socket, execChannel.stderr, frame.kind.value);
+        break;
+      case 'done':
+        await send(socket, execChannel.exit, Buffer.from(JSON.stringify({ code: frame.kind.value })));
+        socket.close();
+        stream.end();
+        return;
+      case 'error':
+        throw new TsorchError('invalid', frame.kind.value.message);
+      default:
+        break;
+    }
+  }
+  throw new TsorchError('unavailable', 'the node went away');
+}
+
+function toAgent(stream: DataStream, socket: WebSocket, frame: Buffer): void {
+  const payload = frame.subarray(1);
+  switch (frame[0]) {
+    case execChannel.stdin:
+      if (!stream.write({ kind: { $case: 'stdin', value: payload } })) {
+        socket.pause();
+        stream.once('drain', () => socket.resume());
+      }
+      return;
+    case execChannel.resize: {
+      const { width, height } = JSON.parse(payload.toString()) as { width: number; height: number };
+      stream.write({ kind: { $case: 'resize', value: { width, height } } });
+      return;
+    }
+    case execChannel.stdinEnd:
+      stream.write({ kind: { $case: 'stdinEnd', value: true } });
+      return;
+    default:
+      return;
+  }
+}
+
+function send(socket: WebSocket, channel: number, payload: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.readyState !== socket.OPEN) return resolve();
+    const frame = Buffer.concat([Buffer.from([channel]), payload]);
+    if (socket.bufferedAmount < highWater) {
+      socket.send(frame);
+      resolve();
+    } else socket.send(frame, () => resolve());
+  });
+}
+
+function parseQuery(text: string): ExecQuery {
+  let value: Partial<ExecQuery>;
+  try {
+    value = JSON.parse(text) as Partial<ExecQuery>;
+  } catch (cause) {
+    throw new TsorchError('invalid', 'q is not JSON', { cause });
+  }
+  if (typeof value.target !== 'string' || !Array.isArray(value.argv) || value.argv.length === 0 || !value.argv.every((part) => typeof part === 'string')) {
+    throw new TsorchError('invalid', 'q needs a target and a command', { path: 'q' });
+  }
+  return {
+    target: value.target, argv: value.argv, env: value.env ?? {}, tty: value.tty === true, stdin: value.stdin === true,
+    ...(value.user === undefined ? {} : { user: value.user }), ...(value.workingDir === undefined ? {} : { workingDir: value.workingDir }),
+  };
+}

@@ -1,0 +1,108 @@
+/** `/v1/images`: what the hosts have, and loading an archive onto them. */
+import type { FastifyInstance } from 'fastify';
+import type { Readable } from 'node:stream';
+import Type from 'typebox';
+import type { ImageListItem } from '../../model/api.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { Node } from '../../model/node.ts';
+import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
+import type { Context } from '../context.ts';
+import type { DataStream } from '../nodes/streams.ts';
+import { startLines, type Out } from './stream.ts';
+import { findNode } from './targets.ts';
+
+const query = Type.Object({ node: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) });
+type Query = Type.Static<typeof query>;
+
+const gigabyte = 1024 ** 3;
+const chunk = 256 * 1024;
+
+export function imageRoutes(app: FastifyInstance, context: Context): void {
+  app.get<{ Querystring: Query }>('/v1/images', { schema: { querystring: query, summary: 'Images on the hosts' } }, async (request): Promise<ImageListItem[]> => {
+    const parts = await Promise.all(nodesOf(context, request.query).map(async (node) => {
+      const stream = await context.sessions.openStream(node.id, 'image-list', {});
+      const [message] = await collectMessages<Omit<ImageListItem, 'node'>[]>(stream);
+      return (message ?? []).map((item) => ({ ...item, node: node.name }));
+    }));
+    return parts.flat();
+  });
+
+  app.delete<{ Params: { '*': string }; Querystring: Query }>('/v1/images/*', { schema: { querystring: query, summary: 'Remove an image from the hosts' } }, async (request) => {
+    await Promise.all(nodesOf(context, request.query).map(async (node) => collectMessages(await context.sessions.openStream(node.id, 'image-rm', { reference: request.params['*'] }))));
+    return {};
+  });
+
+  app.register(async (scope) => {
+    // The archive is passed on as it comes, never held.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { bodyLimit: 64 * gigabyte }, (_request, payload, done) => done(null, payload));
+    scope.put<{ Querystring: Query; Body: Readable }>('/v1/images', { bodyLimit: 64 * gigabyte, schema: { querystring: query, summary: 'Load an image archive (tar) onto hosts; answers JSON lines' } }, async (request, reply) => {
+      request.raw.socket.setTimeout(0);
+      const nodes = nodesOf(context, request.query);
+      const streams = await Promise.all(nodes.map(async (node) => ({ node, stream: await context.sessions.openStream(node.id, 'image-load', {}) })));
+      const out = startLines(reply);
+      const results = streams.map(({ node, stream }) => report(node, stream, out));
+      await feed(request.body, streams.map(({ stream }) => stream), out.gone);
+      await Promise.all(results);
+      out.end();
+    });
+  });
+}
+
+function nodesOf(context: Context, wanted: Query): Node[] {
+  const { maps } = context.world;
+  if (wanted.node !== undefined) return [wanted.node].flat().map((name) => findNode(maps, name));
+  const ready = Array.from(maps.nodes.values(), (entry) => entry.value).filter((node) => context.sessions.has(node.id));
+  if (ready.length === 0) throw new TsorchError('unavailable', 'no node is connected', { hint: 'see tsorch nodes' });
+  return ready;
+}
+
+/** Writes to all at the pace of the slowest that is still there. */
+async function feed(body: Readable, streams: readonly DataStream[], gone: AbortSignal): Promise<void> {
+  for await (const part of body as AsyncIterable<Buffer>) {
+    if (gone.aborted) break;
+    for (let at = 0; at < part.length; at += chunk) {
+      const value = part.subarray(at, at + chunk);
+      await Promise.all(streams.map((stream) => {
+        if (stream.destroyed || stream.write({ kind: { $case: 'stdin', value } })) return undefined;
+        return new Promise<void>((resolve) => {
+          const done = () => {
+            stream.off('drain', done).off('close', done);
+            resolve();
+          };
+          stream.on('drain', done).on('close', done);
+        });
+      }));
+    }
+  }
+  for (const stream of streams) if (!stream.destroyed) stream.write({ kind: { $case: 'stdinEnd', value: true } });
+}
+
+async function report(node: Node, stream: DataStream, out: Out): Promise<void> {
+  try {
+    for await (const frame of stream as AsyncIterable<DataFrame>) {
+      if (frame.kind?.$case === 'message') await out.write({ node: node.name, ...(JSON.parse(frame.kind.value) as object) });
+      else if (frame.kind?.$case === 'error') return await out.write({ node: node.name, error: frame.kind.value.message });
+      else if (frame.kind?.$case === 'done') return;
+    }
+    await out.write({ node: node.name, error: 'the node went away' });
+  } catch (error) {
+    await out.write({ node: node.name, error: (error as Error).message });
+  } finally {
+    stream.end();
+  }
+}
+
+async function collectMessages<T>(stream: DataStream): Promise<T[]> {
+  const messages: T[] = [];
+  try {
+    for await (const frame of stream as AsyncIterable<DataFrame>) {
+      if (frame.kind?.$case === 'message') messages.push(JSON.parse(frame.kind.value) as T);
+      else if (frame.kind?.$case === 'error') throw new TsorchError('invalid', frame.kind.value.message);
+      else if (frame.kind?.$case === 'done') break;
+    }
+  } finally {
+    stream.end();
+  }
+  return messages;
+}

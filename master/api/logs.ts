@@ -1,0 +1,88 @@
+/** `GET /v1/logs`: the lines of many pods as one stream, merged by time. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { LogLine, LogsStreamParams } from '../../model/api.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { Pod } from '../../model/pod.ts';
+import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
+import type { Context } from '../context.ts';
+import type { DataStream } from '../nodes/streams.ts';
+import { podItem } from './views.ts';
+import { Merger } from './merge.ts';
+import { startLines } from './stream.ts';
+import { findPods } from './targets.ts';
+
+const flag = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
+const query = Type.Object({
+  target: Type.String({ minLength: 1 }), follow: flag, tail: Type.Optional(Type.String({ pattern: '^(\\d+|all)$' })), since: Type.Optional(Type.String({ pattern: '^\\d+$' })),
+  until: Type.Optional(Type.String({ pattern: '^\\d+$' })), timestamps: flag,
+});
+type Query = Type.Static<typeof query>;
+
+export function logsRoutes(app: FastifyInstance, context: Context): void {
+  app.get<{ Querystring: Query }>('/v1/logs', { schema: { querystring: query, summary: 'Log lines of pods, as JSON lines' } }, async (request, reply) => {
+    const { target, follow, tail, since, until } = request.query;
+    const pods = findPods(context.world.maps, target).filter((pod) => pod.node !== null);
+    const params = {
+      follow: follow === 'true',
+      ...(tail === undefined || tail === 'all' ? {} : { tail: Number(tail) }),
+      ...(since === undefined ? {} : { since: Number(since) }),
+      ...(until === undefined ? {} : { until: Number(until) }),
+    };
+    const out = startLines(reply);
+    const merger = new Merger(out, params.follow, context.clock);
+    const open = (pod: Pod) => merger.add(() => readPod(context, pod, { podId: pod.id, ...params }, out.gone));
+    for (const pod of pods) open(pod);
+    // Pods that come while somebody follows are followed too: a rolling update does not end the view.
+    const seen = new Set(pods.map((pod) => pod.id));
+    if (params.follow) {
+      context.world.subscribe((changes) => {
+        if (!changes.some((change) => change.kind === 'pods')) return;
+        let now: Pod[];
+        try {
+          now = findPods(context.world.maps, target);
+        } catch {
+          return;
+        }
+        for (const pod of now) {
+          if (pod.node === null || seen.has(pod.id)) continue;
+          seen.add(pod.id);
+          open(pod);
+        }
+      }, out.gone);
+    }
+    await merger.run();
+    out.end();
+  });
+}
+
+async function* readPod(context: Context, pod: Pod, params: LogsStreamParams, signal: AbortSignal): AsyncGenerator<LogLine> {
+  const input = { maps: context.world.maps, stateOf: (id: string) => context.liveness.state(id), pending: new Map() };
+  const item = podItem(input, pod);
+  const notice = (line: string): LogLine => ({ pod: item.name, podId: pod.id, node: item.node ?? '', stream: 'stderr', time: context.clock.now(), line });
+  let stream: DataStream;
+  try {
+    stream = await context.sessions.openStream(pod.node ?? '', 'logs', params);
+  } catch (error) {
+    yield notice(`[tsorch] no logs from ${item.name}: node ${item.node ?? '?'} ${error instanceof TsorchError && error.code === 'timeout' ? 'does not answer' : 'is not connected'}`);
+    return;
+  }
+  const stop = () => stream.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for await (const frame of stream as AsyncIterable<DataFrame>) {
+      if (frame.kind?.$case === 'message') {
+        const line = JSON.parse(frame.kind.value) as LogLine;
+        yield { ...line, pod: item.name, podId: pod.id, node: item.node ?? '' };
+      } else if (frame.kind?.$case === 'error') {
+        if (!params.follow) yield notice(`[tsorch] ${frame.kind.value.message}`);
+        return;
+      } else if (frame.kind?.$case === 'done') return;
+    }
+  } catch (error) {
+    if (!signal.aborted) yield notice(`[tsorch] logs of ${item.name} broke off: ${(error as Error).message}`);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stream.end();
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The HTTP API: HTTPS only, and every call but enrolment needs a client certificate of the cluster's CA. What a role may do
+ * is decided in one place, here: viewers read, admins do everything, nodes and strangers nothing.
+ */
+import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify';
+import swagger from '@fastify/swagger';
+import websocket from '@fastify/websocket';
+import type { TLSSocket } from 'node:tls';
+import { TsorchError } from '../../model/errors.ts';
+import type { Identity } from '../trust/identity.ts';
+import type { Log } from '../../lib/log.ts';
+import { installErrors } from './errors.ts';
+
+export interface ServerOptions {
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
+  readonly identify: (socket: TLSSocket) => Identity | null;
+  readonly log: Log;
+  readonly version: string;
+}
+
+/** Calls that answer without a certificate. */
+const open = new Set(['/v1/enrol']);
+
+/** A stack file's specs stay below this; image archives have a limit of their own. */
+const bodyLimit = 16 * 1024 * 1024;
+
+export async function createServer(options: ServerOptions, install: (app: FastifyInstance) => void): Promise<FastifyInstance> {
+  const app = fastify({
+    https: { ca: options.tls.ca, cert: options.tls.cert, key: options.tls.key, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' },
+    bodyLimit,
+    requestTimeout: 30_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 60_000,
+    routerOptions: { maxParamLength: 512 },
+    forceCloseConnections: true,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
+  });
+  // fastify's https type and its plain one differ; every route below uses only what both have.
+  const plain = app as unknown as FastifyInstance;
+  installErrors(plain, options.log);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'tsorch', version: options.version, description: 'State of a tsorch cluster. Mutual TLS: the client certificate says who you are.' },
+    },
+  });
+  await app.register(websocket, { options: { maxPayload: 4 * 1024 * 1024 } });
+  plain.addHook('onRequest', async (request) => authorize(request, options.identify));
+  install(plain);
+  app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  return plain;
+}
+
+async function authorize(request: FastifyRequest, identify: ServerOptions['identify']): Promise<void> {
+  if (open.has(request.url.split('?')[0] ?? '')) return;
+  const identity = identify(request.raw.socket as TLSSocket);
+  if (!identity) {
+    throw new TsorchError('unauthenticated', 'a client certificate of this cluster is needed', { hint: 'run tsorch login' });
+  }
+  const reads = request.method === 'GET' || request.method === 'HEAD';
+  const exec = request.url.startsWith('/v1/exec');
+  if (identity.role === 'admin' || (identity.role === 'viewer' && reads && !exec)) return;
+  throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${request.url.split('?')[0]}`);
+}

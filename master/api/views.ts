@@ -1,0 +1,96 @@
+/** The store's maps as the API's lists: pure. */
+import type { NodeListItem, PodListItem, ServiceListItem, StackListItem } from '../../model/api.ts';
+import type { NodeState } from '../../model/node.ts';
+import { isFinal, podName, type Pod } from '../../model/pod.ts';
+import type { Service } from '../../model/service.ts';
+import type { Maps } from '../world.ts';
+
+export interface ViewInput {
+  readonly maps: Maps;
+  readonly stateOf: (node: string) => NodeState;
+  /** Why pods without a node have none, by pod id, from the last scheduling pass. */
+  readonly pending: ReadonlyMap<string, { readonly summary: string }>;
+}
+
+export function podItem(input: ViewInput, pod: Pod): PodListItem {
+  const { maps } = input;
+  const status = maps.podstatus.get(pod.id)?.value;
+  const node = pod.node === null ? undefined : maps.nodes.get(pod.node)?.value;
+  const lost = pod.node !== null && input.stateOf(pod.node) === 'down' && !(status && isFinal(status.phase));
+  const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
+  const container = status?.containers[0];
+  const state = lost ? 'lost' : (status?.phase ?? (pod.node === null ? 'pending' : 'assigned'));
+  const slot = typeof pod.slot === 'string' ? (maps.nodes.get(pod.slot)?.value.name ?? pod.slot) : pod.slot;
+  return {
+    id: pod.id, name: podName(pod.service, slot), stack: pod.stack, service: pod.service, slot: pod.slot, revision: pod.revision, node: node?.name ?? null, state, desired: pod.desired,
+    ready: !lost && status?.ready === true, ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? '', restarts: status?.restarts ?? 0,
+    since: status?.since ?? pod.createdAt,
+    ...(container?.exitCode === undefined ? {} : { exitCode: container.exitCode }),
+    message: lost ? 'its node is down' : pod.node === null ? (input.pending.get(pod.id)?.summary ?? 'waiting to be scheduled') : (status?.message ?? pod.reason),
+  };
+}
+
+/** Pods of each service, in one pass. */
+export function podsByService(maps: Maps): Map<string, Pod[]> {
+  const result = new Map<string, Pod[]>();
+  for (const { value: pod } of maps.pods.values()) {
+    const list = result.get(pod.service);
+    if (list) list.push(pod);
+    else result.set(pod.service, [pod]);
+  }
+  return result;
+}
+
+export function serviceItem(input: ViewInput, service: Service, pods: readonly Pod[]): ServiceListItem {
+  const { maps, stateOf } = input;
+  const status = maps.servicestatus.get(service.id)?.value;
+  const wanted = pods.filter((pod) => pod.desired === 'running');
+  const here = wanted.filter((pod) => pod.node !== null && stateOf(pod.node) !== 'down');
+  return {
+    id: service.id, name: service.spec.name, stack: service.spec.stack, mode: service.spec.mode.kind, revision: service.revision, desired: desiredCount(service, wanted),
+    running: here.filter((pod) => maps.podstatus.get(pod.id)?.value.phase === 'running').length,
+    ready: here.filter((pod) => maps.podstatus.get(pod.id)?.value.ready === true).length,
+    image: service.spec.template.containers[0]?.image ?? '', vips: status?.vips ?? [], ports: status?.ports ?? [],
+    update: status?.update ?? { state: 'none', message: '' },
+  };
+}
+
+function desiredCount(service: Service, wanted: readonly Pod[]): number {
+  const { mode } = service.spec;
+  switch (mode.kind) {
+    case 'replicated':
+      return mode.replicas;
+    case 'replicated-job':
+      return mode.completions;
+    case 'global':
+    case 'global-job':
+      return wanted.length;
+  }
+}
+
+export function stackItem(name: string, services: readonly ServiceListItem[]): StackListItem {
+  const own = services.filter((service) => service.stack === name);
+  const sum = (pick: (item: ServiceListItem) => number) => own.reduce((total, item) => total + pick(item), 0);
+  return { name, services: own.length, desired: sum((item) => item.desired), running: sum((item) => item.running), ready: sum((item) => item.ready) };
+}
+
+export function nodeItems(input: ViewInput): NodeListItem[] {
+  const { maps, stateOf } = input;
+  const usage = new Map<string, { cpus: number; memory: number; pods: number }>();
+  for (const { value: pod } of maps.pods.values()) {
+    if (pod.node === null) continue;
+    const status = maps.podstatus.get(pod.id)?.value;
+    if (status && isFinal(status.phase)) continue;
+    const reserved = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template.reservations;
+    const sum = usage.get(pod.node) ?? { cpus: 0, memory: 0, pods: 0 };
+    usage.set(pod.node, { cpus: sum.cpus + (reserved?.cpus ?? 0), memory: sum.memory + (reserved?.memory ?? 0), pods: sum.pods + 1 });
+  }
+  return Array.from(maps.nodes.values(), ({ value: node }) => {
+    const status = maps.nodestatus.get(node.id)?.value;
+    const used = usage.get(node.id) ?? { cpus: 0, memory: 0, pods: 0 };
+    return {
+      id: node.id, name: node.name, state: stateOf(node.id), availability: node.availability, labels: node.labels, address: status?.address ?? '', subnet: node.subnet,
+      capacity: status?.capacity ?? { cpus: 0, memory: 0 }, allocated: { cpus: used.cpus, memory: used.memory }, pods: used.pods, version: status?.version ?? '',
+    };
+  }).sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+}

@@ -1,0 +1,77 @@
+/** `GET /v1/watch` and `GET /v1/events`: what changes, as it changes. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { isFinal } from '../../model/pod.ts';
+import type { Context } from '../context.ts';
+import { startEvents } from './stream.ts';
+import { nodeItems, podItem, podsByService, serviceItem, stackItem, type ViewInput } from './views.ts';
+
+const eventsQuery = Type.Object({ follow: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
+
+export function watchRoutes(app: FastifyInstance, context: Context, view: () => ViewInput): void {
+  app.get<{ Querystring: Type.Static<typeof eventsQuery> }>('/v1/events', { schema: { querystring: eventsQuery, summary: 'What happened' } }, async (request, reply) => {
+    if (request.query.follow !== 'true') return context.events.list();
+    const out = startEvents(reply);
+    for (const item of context.events.list()) await out.write(item);
+    context.events.subscribe((item) => void out.write(item), AbortSignal.any([out.gone, context.signal]));
+    return undefined;
+  });
+
+  app.get('/v1/watch', { schema: { summary: 'Stacks, services, pods and nodes as they change (server-sent events)' } }, (_request, reply) => {
+    const out = startEvents(reply);
+    const sent = new Map<string, string>();
+    let scheduled = false;
+    let busy = false;
+    // Views are compared whole: whatever made them differ, the client learns of it once.
+    const flush = async () => {
+      if (busy) return schedule();
+      busy = true;
+      try {
+        const current = collect(view());
+        for (const [key, { kind, id, value }] of current) {
+          const text = JSON.stringify(value);
+          if (sent.get(key) === text) continue;
+          sent.set(key, text);
+          await out.write({ kind, type: 'put', id, value });
+        }
+        for (const key of sent.keys()) {
+          if (current.has(key)) continue;
+          sent.delete(key);
+          const slash = key.indexOf('/');
+          await out.write({ kind: key.slice(0, slash), type: 'delete', id: key.slice(slash + 1) });
+        }
+      } finally {
+        busy = false;
+      }
+    };
+    const schedule = () => {
+      if (scheduled || out.gone.aborted) return;
+      scheduled = true;
+      setTimeout(() => {
+        scheduled = false;
+        flush().catch(() => out.end());
+      }, 20);
+    };
+    context.world.subscribe(schedule, out.gone);
+    // Node states change with time and sessions, which the store does not tell.
+    const timer = setInterval(schedule, 500);
+    out.gone.addEventListener('abort', () => clearInterval(timer), { once: true });
+    flush().then(() => out.write({ kind: 'synced' })).catch(() => out.end());
+  });
+}
+
+function collect(view: ViewInput): Map<string, { kind: string; id: string; value: unknown }> {
+  const result = new Map<string, { kind: string; id: string; value: unknown }>();
+  const put = (kind: string, id: string, value: unknown) => void result.set(`${kind}/${id}`, { kind, id, value });
+  const pods = podsByService(view.maps);
+  const services = Array.from(view.maps.services.values(), ({ value }) => serviceItem(view, value, pods.get(value.id) ?? []));
+  for (const name of view.maps.stacks.keys()) put('stack', name, stackItem(name, services));
+  for (const service of services) put('service', service.id, service);
+  for (const { value: pod } of view.maps.pods.values()) {
+    const status = view.maps.podstatus.get(pod.id)?.value;
+    if (pod.desired !== 'running' && status && isFinal(status.phase)) continue;
+    put('pod', pod.id, podItem(view, pod));
+  }
+  for (const node of nodeItems(view)) put('node', node.id, node);
+  return result;
+}
