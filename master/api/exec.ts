@@ -27,7 +27,9 @@ export function execRoutes(app: FastifyInstance, context: Context): void {
 async function bridge(context: Context, socket: WebSocket, text: string): Promise<void> {
   // Frames may arrive while the stream to the agent is being opened: they wait here.
   const early: Buffer[] = [];
-  let forward = (frame: Buffer) => void early.push(frame);
+  let forward = (frame: Buffer): void => {
+    early.push(frame);
+  };
   socket.on('message', (data: Buffer) => forward(data));
   const { target, ...wanted } = parseQuery(text);
   const pod = findPods(context.world.maps, target).find((candidate) => candidate.node !== null && context.world.get('podstatus', candidate.id)?.phase === 'running');

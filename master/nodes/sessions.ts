@@ -73,6 +73,12 @@ export class Sessions {
     });
   }
 
+  /** Ends the session of a node that is no longer part of the cluster. */
+  remove(node: string): void {
+    const session = this.#sessions.get(node);
+    if (session) this.#end(session, 'removed');
+  }
+
   acceptData(node: string, stream: DataStream): void {
     this.#streams.accept(node, stream);
   }

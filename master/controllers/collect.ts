@@ -1,0 +1,61 @@
+/**
+ * Garbage: records nothing refers to any more. Pods told to stop whose agent says they are gone; statuses of deleted pods;
+ * revisions, secret and config versions that no service, pod or rollback names.
+ */
+import { Loop } from '../../lib/loop.ts';
+import type { ServiceSpec } from '../../model/spec.ts';
+import type { Maps } from '../world.ts';
+import type { Op } from '../store/port.ts';
+import { commitAsLeader, type Context } from '../context.ts';
+import { fileObjectKey } from '../nodes/assignments.ts';
+
+/** Pods that are gone from their hosts. Pure. */
+export function collectPods(maps: Maps): Op[] {
+  const ops: Op[] = [];
+  for (const [id, entry] of maps.pods) {
+    if (entry.value.desired === 'stopped' && !maps.podstatus.has(id)) ops.push({ op: 'delete', kind: 'pods', id, guard: entry.revision });
+  }
+  for (const id of maps.podstatus.keys()) if (!maps.pods.has(id)) ops.push({ op: 'delete', kind: 'podstatus', id });
+  return ops;
+}
+
+/** Revisions and file versions out of use. Pure. */
+export function collectRevisions(maps: Maps): Op[] {
+  const used = new Set<string>();
+  for (const { value: service } of maps.services.values()) {
+    used.add(`${service.id}.${service.revision}`);
+    if (service.previous !== null) used.add(`${service.id}.${service.previous}`);
+  }
+  for (const { value: pod } of maps.pods.values()) used.add(`${pod.service}.${pod.revision}`);
+  const files = new Set<string>();
+  const note = (spec: ServiceSpec) => {
+    for (const container of spec.template.containers) {
+      for (const reference of [...container.secrets, ...container.configs]) files.add(fileObjectKey(reference.source, reference.digest ?? ''));
+    }
+  };
+  for (const { value: service } of maps.services.values()) note(service.spec);
+  const ops: Op[] = [];
+  for (const [id, entry] of maps.revisions) {
+    if (used.has(id)) note(entry.value.spec);
+    else ops.push({ op: 'delete', kind: 'revisions', id, guard: entry.revision });
+  }
+  for (const kind of ['secrets', 'configs'] as const) {
+    for (const [id, entry] of maps[kind]) if (!files.has(id)) ops.push({ op: 'delete', kind, id, guard: entry.revision });
+  }
+  return ops;
+}
+
+export function startCollect(context: Context, signal: AbortSignal): Loop {
+  const { world, clock, log } = context;
+  const loop = new Loop({
+    name: 'collect', clock, log, signal,
+    run: async () => {
+      await commitAsLeader(context, [...collectPods(world.maps), ...collectRevisions(world.maps)]);
+    },
+  });
+  world.subscribe((changes) => {
+    if (changes.some((change) => (change.kind === 'podstatus' && change.entry === null) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
+  }, signal);
+  loop.mark();
+  return loop;
+}
