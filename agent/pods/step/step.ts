@@ -1,0 +1,79 @@
+/**
+ * One step of a pod's life, decided purely: what the leader wants, what the runtime says and what the agent remembers go in,
+ * the next actions come out. Called again after every action and every event until nothing is left to do.
+ *
+ * Two promises hang on the order of things, and the caller keeps them by writing `local` before it acts: a container is
+ * created at most once per attempt, and nothing is created or started once `stop` is set.
+ */
+import { isFinal } from '../../../model/pod.ts';
+import { absorb } from './absorb.ts';
+import { advance, checkHealth, least, type Progress } from './run.ts';
+import { isReady, phaseOf, statusOf } from './status.ts';
+import { endContainer, stopOf, stopSignalOf } from './stop.ts';
+import { type Action, containerId, type Plan, type PodLocal, type StepInput, type StepResult, type Timers } from './types.ts';
+
+export function step(input: StepInput): StepResult {
+  if (!input.assignment && !input.removed) return waitForWord(input);
+  const plan: Plan = input.assignment?.template ?? unknownPlan;
+  const absorbed = absorb(input, plan);
+  const stop = stopOf(input, plan, absorbed.containers);
+  const based: PodLocal = { ...input.local, containers: absorbed.containers, stop, bootId: input.bootId };
+
+  const stale = endStale(input, plan, based, absorbed.timers);
+  let progress: Progress = { containers: based.containers, timers: stale.timers, actions: [], wakeIn: undefined };
+  if (!stop) {
+    const health = checkHealth(input, plan, progress);
+    const run = advance(input, plan, health);
+    progress = { ...run, actions: [...health.actions, ...run.actions], wakeIn: least([health.wakeIn, run.wakeIn]) };
+  }
+  const moved: PodLocal = { ...based, containers: progress.containers };
+  const phase = phaseOf(input, plan, moved);
+  const ready = isReady(input, plan, moved);
+  const since = phase === input.local.phase && ready === input.local.ready ? moved.since : input.wall;
+  const local: PodLocal = { ...moved, phase, ready, since };
+  const clearing = stop ? clear(input, plan, local, progress.timers) : [];
+  return {
+    local,
+    timers: progress.timers,
+    actions: [...stale.actions, ...progress.actions, ...clearing],
+    wakeIn: least([stale.wakeIn, progress.wakeIn]),
+    status: statusOf(input, plan, local, progress.timers),
+  };
+}
+
+/** Ends every container that is not the live attempt of one that shall run. */
+function endStale(input: StepInput, plan: Plan, local: PodLocal, before: Timers): { actions: readonly Action[]; timers: Timers; wakeIn: number | undefined } {
+  const wanted = new Set(
+    local.stop ? [] : plan.containers.flatMap(({ name }) => (local.containers[name]?.state === 'live' ? [containerId(input.podId, name, local.containers[name].attempt)] : [])),
+  );
+  const actions: Action[] = [];
+  const wakes: number[] = [];
+  let timers = before;
+  if (timers.blocked && input.now < timers.blocked.until) return { actions, timers, wakeIn: timers.blocked.until - input.now };
+  for (const found of input.observed) {
+    if (wanted.has(found.id)) continue;
+    const name = found.id.split('.')[1] ?? '';
+    const ended = endContainer(found, stopSignalOf(plan, local.containers, name), plan.stopGraceMs, timers, input.now);
+    timers = ended.timers;
+    actions.push(...ended.actions);
+    if (ended.wakeIn !== undefined) wakes.push(ended.wakeIn);
+  }
+  return { actions, timers, wakeIn: least(wakes) };
+}
+
+/** What remains of a pod whose containers are gone. */
+function clear(input: StepInput, plan: Plan, local: PodLocal, timers: Timers): readonly Action[] {
+  if (input.observed.length > 0 || (timers.blocked && input.now < timers.blocked.until)) return [];
+  if (!local.released) return [...(plan.networkMode === 'host' ? [] : [{ kind: 'detach' } as const]), { kind: 'release' }];
+  return input.removed && isFinal(local.phase) ? [{ kind: 'forget' }] : [];
+}
+
+/** Containers without a record: they are left alone until a master has said whose they are. */
+function waitForWord(input: StepInput): StepResult {
+  const { local, timers, podId, node, observed } = input;
+  const ready = observed.some((o) => o.state === 'running');
+  const status = { id: podId, node, phase: local.phase, ready, message: 'found without a record', restarts: 0, since: local.since, containers: [] };
+  return { local, timers, actions: [], wakeIn: undefined, status };
+}
+
+const unknownPlan: Plan = { containers: [], restart: { condition: 'none', delayMs: 0, maxAttempts: 0, windowMs: 0 }, stopGraceMs: 10_000, networkMode: 'pod' };

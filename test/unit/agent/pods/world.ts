@@ -1,0 +1,160 @@
+/** A world of values for the pure step: containers that exist, a record that survives, and an agent that may die anywhere. */
+import type { Assignment } from '../../../../model/assignment.ts';
+import { afterProbe } from '../../../../agent/pods/step/health.ts';
+import { attemptFailed } from '../../../../agent/pods/step/absorb.ts';
+import { step } from '../../../../agent/pods/step/step.ts';
+import { type Action, containerId, emptyTimers, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
+
+export class World {
+  assignment: Assignment | null;
+  removed = false;
+  local: PodLocal;
+  timers: Timers = emptyTimers;
+  containers = new Map<string, Observed>();
+  now = 1000;
+  bootId = 'boot-1';
+  networkReady = true;
+  attached = false;
+  forgotten = false;
+  oomKilled = new Set<string>();
+  /** Every action done, in order. */
+  done: Action[] = [];
+  /** By container id: how often one came into being. */
+  births = new Map<string, number>();
+  startsAfterStop = 0;
+  healthy: boolean | null = null;
+  last: StepResult | undefined;
+
+  constructor(assignment: Assignment | null) {
+    this.assignment = assignment;
+    this.local = newLocal(this.bootId, this.now);
+  }
+
+  input(): StepInput {
+    return {
+      podId: this.assignment?.pod.id ?? 'p1',
+      node: 'n1',
+      assignment: this.assignment,
+      removed: this.removed,
+      local: this.local,
+      timers: this.timers,
+      observed: [...this.containers.values()],
+      oomKilled: this.oomKilled,
+      networkReady: this.networkReady,
+      bootId: this.bootId,
+      now: this.now,
+      wall: this.now,
+    };
+  }
+
+  /** One step, its record kept and its actions done, all but the last `skip` of them: then the agent died. */
+  once(skip = 0): StepResult {
+    const result = step(this.input());
+    this.last = result;
+    this.local = result.local;
+    this.timers = result.timers;
+    const count = Math.max(0, result.actions.length - skip);
+    for (const action of result.actions.slice(0, count)) this.perform(action);
+    if (skip === 0 && result.actions.some((a) => a.kind === 'release')) this.local = { ...this.local, released: true };
+    if (skip > 0) this.restartAgent();
+    return result;
+  }
+
+  /** Steps until there is nothing to do now. Fails when it does not come to rest. */
+  settle(): StepResult {
+    for (let i = 0; i < 100; i++) {
+      const result = this.once();
+      if (result.actions.length === 0 || this.forgotten) return result;
+    }
+    throw new Error(`no rest: ${JSON.stringify(this.last?.actions)}`);
+  }
+
+  /** Lets time pass, waking when the step asked to be. */
+  pass(ms: number): StepResult {
+    const end = this.now + ms;
+    for (;;) {
+      const result = this.settle();
+      const wake = this.now + (result.wakeIn ?? Infinity);
+      if (wake > end || this.forgotten) {
+        this.now = end;
+        return this.settle();
+      }
+      this.now = wake;
+    }
+  }
+
+  restartAgent(): void {
+    this.timers = emptyTimers;
+  }
+
+  reboot(): void {
+    this.containers.clear();
+    this.attached = false;
+    this.bootId = `${this.bootId}x`;
+    this.restartAgent();
+  }
+
+  exit(id: string, code: number): void {
+    const found = this.containers.get(id);
+    if (found?.state === 'running') this.containers.set(id, { ...found, state: 'stopped', exit: { code, at: this.now } });
+  }
+
+  running(): string[] {
+    return [...this.containers.values()].filter((c) => c.state === 'running').map((c) => c.id);
+  }
+
+  perform(action: Action): void {
+    this.done.push(action);
+    const podId = this.input().podId;
+    switch (action.kind) {
+      case 'prepare':
+        this.timers = { ...this.timers, prepared: true };
+        return;
+      case 'attach':
+        this.attached = true;
+        this.timers = { ...this.timers, attached: true };
+        return;
+      case 'create': {
+        const id = containerId(podId, action.container, action.attempt);
+        if (this.containers.has(id)) return;
+        this.births.set(id, (this.births.get(id) ?? 0) + 1);
+        this.containers.set(id, { id, state: 'created', pid: 7 });
+        if (this.local.stop) this.startsAfterStop++;
+        return;
+      }
+      case 'start': {
+        const id = containerId(podId, action.container, action.attempt);
+        const found = this.containers.get(id);
+        if (found?.state === 'created') this.containers.set(id, { ...found, state: 'running' });
+        if (this.local.stop) this.startsAfterStop++;
+        return;
+      }
+      case 'probe': {
+        const probe = this.timers.probes[action.container];
+        if (!probe) return;
+        const after = afterProbe(probe, action.check, { passed: this.healthy === true, output: 'no' }, this.now);
+        this.timers = { ...this.timers, probes: { ...this.timers.probes, [action.container]: after } };
+        return;
+      }
+      case 'signal':
+        if (action.signal === 'SIGKILL') this.exit(action.id, 137);
+        return;
+      case 'remove':
+        this.containers.delete(action.id);
+        return;
+      case 'detach':
+        this.attached = false;
+        this.timers = { ...this.timers, attached: false };
+        return;
+      case 'release':
+        return;
+      case 'forget':
+        this.forgotten = true;
+    }
+  }
+
+  failAttempt(name: string, message: string): void {
+    if (!this.assignment) return;
+    this.local = { ...this.local, containers: { ...this.local.containers, [name]: attemptFailed(this.input(), this.assignment.template, name, message) } };
+  }
+}
