@@ -1,0 +1,61 @@
+/**
+ * What a stack's spec must hold besides its schema: names, references between its parts, and nothing that belongs to another
+ * stack. The loader says the same with line numbers; this is the word of the master, whoever sends the spec.
+ */
+import { canNeverMatch } from '../../model/constraint/never.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { ServiceSpec, StackSpec } from '../../model/spec.ts';
+import { suggest } from '../api/suggest.ts';
+import type { Maps } from '../world.ts';
+
+const namePattern = /^[a-z0-9][a-z0-9_.-]*$/i;
+
+export function checkStack(maps: Maps, spec: StackSpec): void {
+  checkName(spec.name, 'name');
+  const networks = new Set(Object.values(spec.networks).map((network) => network.name));
+  const volumes = new Set(Object.values(spec.volumes).map((volume) => volume.name));
+  for (const [key, service] of Object.entries(spec.services)) {
+    const path = `services.${key}`;
+    checkName(service.name, `${path}.name`);
+    if (service.stack !== spec.name || service.name !== key) throw new TsorchError('invalid', `${path} says it is ${service.stack}/${service.name}`, { path });
+    checkService(spec, service, path, { networks, volumes });
+  }
+  for (const network of Object.values(spec.networks)) {
+    const known = maps.networks.get(network.name)?.value;
+    if (network.external && !known) throw new TsorchError('not-found', `external network ${network.name} does not exist`, { path: 'networks', hint: suggest(network.name, maps.networks.keys()) ?? 'apply the stack that makes it first' });
+    if (!network.external && known && known.stack !== spec.name) throw new TsorchError('conflict', `network ${network.name} belongs to stack ${known.stack ?? '(none)'}`, { path: 'networks', hint: 'mark it external to share it' });
+  }
+  for (const volume of Object.values(spec.volumes)) {
+    const known = maps.volumes.get(volume.name)?.value;
+    if (volume.external && !known) throw new TsorchError('not-found', `external volume ${volume.name} does not exist`, { path: 'volumes', hint: suggest(volume.name, maps.volumes.keys()) ?? 'see tsorch volume ls' });
+    if (!volume.external && known && known.stack !== null && known.stack !== spec.name) throw new TsorchError('conflict', `volume ${volume.name} belongs to stack ${known.stack}`, { path: 'volumes', hint: 'mark it external to share it' });
+  }
+}
+
+function checkService(spec: StackSpec, service: ServiceSpec, path: string, known: { networks: ReadonlySet<string>; volumes: ReadonlySet<string> }): void {
+  for (const { network } of service.networks) {
+    if (!known.networks.has(network)) throw new TsorchError('invalid', `${path} uses the network ${network}, which the stack does not define`, { path: `${path}.networks`, hint: suggest(network, known.networks) ?? 'add it under networks' });
+  }
+  for (const dependency of service.dependsOn) {
+    if (dependency.required && !spec.services[dependency.service]) throw new TsorchError('invalid', `${path} depends on ${dependency.service}, which the stack does not define`, { path: `${path}.depends_on`, hint: suggest(dependency.service, Object.keys(spec.services)) ?? 'add the service, or set required: false' });
+  }
+  for (const container of service.template.containers) {
+    for (const mount of container.mounts) {
+      if (mount.kind === 'volume' && mount.volume !== undefined && !known.volumes.has(mount.volume)) {
+        throw new TsorchError('invalid', `${path} mounts the volume ${mount.volume}, which the stack does not define`, { path: `${path}.volumes`, hint: suggest(mount.volume, known.volumes) ?? 'add it under volumes' });
+      }
+    }
+    for (const [kind, references, defined] of [['secret', container.secrets, spec.secrets], ['config', container.configs, spec.configs]] as const) {
+      const names = new Set(Object.values(defined).map((object) => object.name));
+      for (const { source } of references) {
+        if (!names.has(source)) throw new TsorchError('invalid', `${path} uses the ${kind} ${source}, which the stack does not define`, { path: `${path}.${kind}s`, hint: suggest(source, names) ?? `add it under ${kind}s` });
+      }
+    }
+  }
+  const never = canNeverMatch(service.placement.constraints);
+  if (never) throw new TsorchError('invalid', `${path}: no node can ever match: ${String(never)}`, { path: `${path}.deploy.placement.constraints`, hint: 'change or remove one of the constraints' });
+}
+
+function checkName(name: string, path: string): void {
+  if (!namePattern.test(name) || name.length > 63) throw new TsorchError('invalid', `${JSON.stringify(name)} is not a name`, { path, hint: 'use letters, digits, _ . - and at most 63 of them' });
+}

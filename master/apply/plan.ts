@@ -1,0 +1,148 @@
+/**
+ * From a stack's spec to the operations that make it so: pure. What is the same is left alone, so applying twice writes nothing
+ * the second time. Addresses, ports and network groups are given here, once, and stay.
+ */
+import type { ApplyResult } from '../../model/api.ts';
+import { serviceId, type ContainerSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
+import { canonical } from '../reconcile/canonical.ts';
+import { revisionOf } from '../reconcile/revision.ts';
+import { fileObjectKey } from '../nodes/assignments.ts';
+import type { Kind, Kinds, Op } from '../store/port.ts';
+import type { Maps } from '../world.ts';
+import type { Allocations } from './allocations.ts';
+import { checkStack } from './check.ts';
+
+type Verdict = 'created' | 'updated' | 'unchanged' | 'removed';
+
+export interface ApplyPlan {
+  readonly ops: readonly Op[];
+  readonly result: ApplyResult;
+}
+
+export interface ApplyInput {
+  readonly maps: Maps;
+  readonly spec: StackSpec;
+  readonly allocations: Allocations;
+  /** `sha256:…` of a text. */
+  readonly hash: (text: string) => string;
+}
+
+/** Throws `invalid`, `not-found`, `conflict` or `exhausted`, and then nothing has happened. */
+export function planApply(input: ApplyInput): ApplyPlan {
+  const { maps, spec, allocations } = input;
+  checkStack(maps, spec);
+  const plan = new Plan(maps);
+  for (const network of Object.values(spec.networks)) {
+    if (network.external) continue;
+    const known = maps.networks.get(network.name)?.value;
+    const value: Network = { name: network.name, group: known?.group ?? allocations.group(), internal: network.internal, stack: spec.name, labels: network.labels };
+    plan.networks[network.name] = plan.put('networks', network.name, value);
+  }
+  for (const volume of Object.values(spec.volumes)) {
+    if (volume.external) continue;
+    const known = maps.volumes.get(volume.name)?.value;
+    const value: Volume = { name: volume.name, stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels, node: known?.node ?? null };
+    const verdict = plan.put('volumes', volume.name, value);
+    plan.volumes[volume.name] = verdict === 'removed' ? 'unchanged' : verdict;
+  }
+  for (const kind of ['secrets', 'configs'] as const) {
+    for (const object of Object.values(spec[kind])) {
+      if (!object.external && object.digest !== undefined) plan.put(kind, fileObjectKey(object.name, object.digest), object);
+    }
+  }
+  // A port that one service of the stack gives up is free for another one of it.
+  for (const service of Object.values(spec.services)) allocations.release(serviceId(spec.name, service.name), service);
+  for (const id of removedServices(maps, spec)) allocations.release(id, null);
+  for (const service of Object.values(spec.services)) planService(input, plan, withDigests(service, spec));
+  for (const id of removedServices(maps, spec)) {
+    plan.remove('services', id);
+    plan.remove('servicestatus', id);
+    plan.services[id] = 'removed';
+  }
+  const names = (record: Readonly<Record<string, { readonly name: string; readonly external?: boolean }>>) =>
+    Object.values(record).filter((item) => item.external !== true).map((item) => item.name).sort();
+  const stack: Stack = {
+    name: spec.name, services: Object.keys(spec.services).sort(), networks: names(spec.networks), volumes: names(spec.volumes), secrets: names(spec.secrets), configs: names(spec.configs),
+  };
+  plan.put('stacks', spec.name, stack);
+  return { ops: plan.ops, result: { stack: spec.name, services: plan.services, networks: plan.networks, volumes: plan.volumes, warnings: [] } };
+}
+
+/** Everything of a stack goes, except volumes: they hold data and are removed by name. */
+export function planRemove(maps: Maps, name: string): { readonly ops: readonly Op[]; readonly services: readonly string[]; readonly volumes: readonly string[] } {
+  const plan = new Plan(maps);
+  const services: string[] = [];
+  for (const { value: service } of maps.services.values()) {
+    if (service.spec.stack !== name) continue;
+    services.push(service.id);
+    plan.remove('services', service.id);
+    plan.remove('servicestatus', service.id);
+  }
+  plan.remove('stacks', name);
+  const volumes = Array.from(maps.volumes.values(), (entry) => entry.value).filter((volume) => volume.stack === name).map((volume) => volume.name);
+  return { ops: plan.ops, services, volumes };
+}
+
+function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec): void {
+  const { maps, allocations, hash } = input;
+  const id = serviceId(spec.stack, spec.name);
+  const known = maps.services.get(id)?.value;
+  const revision = hash(revisionOf(spec)).replace(/^sha256:/, '').slice(0, 16);
+  // The revision names what needs new pods; a change beside it (replicas, placement) keeps the name and updates its record.
+  plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec });
+  const previous = known === undefined || known.revision === revision ? (known?.previous ?? null) : known.revision;
+  const value: Service = { id, spec, revision, previous };
+  plan.services[id] = plan.put('services', id, value);
+  const status = maps.servicestatus.get(id)?.value;
+  const next: ServiceStatus = {
+    id, vips: allocations.vips(id, spec), ports: allocations.ports(id, spec),
+    update: known !== undefined && known.revision !== revision ? { state: 'updating', message: '' } : (status?.update ?? { state: 'none', message: '' }),
+  };
+  const verdict = plan.put('servicestatus', id, next);
+  if (verdict === 'updated' && plan.services[id] === 'unchanged') plan.services[id] = 'updated';
+}
+
+function removedServices(maps: Maps, spec: StackSpec): string[] {
+  return Array.from(maps.services.values(), (entry) => entry.value)
+    .filter((service) => service.spec.stack === spec.name && spec.services[service.spec.name] === undefined)
+    .map((service) => service.id);
+}
+
+/** The service with the digests of the secrets and configs it mounts: a changed content is a changed service. */
+function withDigests(service: ServiceSpec, spec: StackSpec): ServiceSpec {
+  const digests = (objects: StackSpec['secrets']) => new Map(Object.values(objects).map((object) => [object.name, object.digest]));
+  const secrets = digests(spec.secrets);
+  const configs = digests(spec.configs);
+  const fill = (references: readonly FileReference[], known: ReadonlyMap<string, string | undefined>) =>
+    references.map((reference): FileReference => {
+      const digest = known.get(reference.source);
+      return digest === undefined ? reference : { ...reference, digest };
+    });
+  const containers = service.template.containers.map((container): ContainerSpec => ({ ...container, secrets: fill(container.secrets, secrets), configs: fill(container.configs, configs) }));
+  return { ...service, template: { ...service.template, containers } };
+}
+
+class Plan {
+  readonly ops: Op[] = [];
+  readonly services: Record<string, Verdict> = {};
+  readonly networks: Record<string, Verdict> = {};
+  readonly volumes: Record<string, 'created' | 'updated' | 'unchanged'> = {};
+  readonly #maps: Maps;
+
+  constructor(maps: Maps) {
+    this.#maps = maps;
+  }
+
+  put<K extends Kind>(kind: K, id: string, value: Kinds[K]): 'created' | 'updated' | 'unchanged' {
+    const known = this.#maps[kind].get(id);
+    if (known && canonical(known.value) === canonical(value)) return 'unchanged';
+    this.ops.push({ op: 'put', kind, id, value, guard: known?.revision ?? 0 } as unknown as Op);
+    return known ? 'updated' : 'created';
+  }
+
+  remove(kind: Kind, id: string): void {
+    const known = this.#maps[kind].get(id);
+    if (known) this.ops.push({ op: 'delete', kind, id, guard: known.revision } as unknown as Op);
+  }
+}
