@@ -1,0 +1,78 @@
+/** `master`, `agent`, `proxy`, `host`: the cluster's own programs. Each is loaded only when it is asked for. */
+import { type Command } from 'commander';
+import { UsageError } from '../exit.ts';
+import type { Io } from '../io.ts';
+import { parsePairs } from '../output/values.ts';
+import type { HostArguments } from '../programs/arguments.ts';
+import { collect, command } from './command.ts';
+
+export function programCommands(io: Io): readonly Command[] {
+  return [masterCommand(io), hostCommand(io, 'host', 'agent and proxy of this host in one process'), hostCommand(io, 'agent', 'the agent alone'), hostCommand(io, 'proxy', 'the proxy alone')];
+}
+
+interface MasterFlags {
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly listen: string;
+  readonly grpc: string;
+  readonly etcdEndpoints?: string;
+  readonly name?: string;
+  readonly podCidr?: string;
+  readonly serviceCidr?: string;
+  readonly underlay?: string;
+}
+
+function masterCommand(io: Io): Command {
+  return command('master', 'a master: API, scheduler, controllers', ['tsorch master --listen 10.0.0.5:7443 --grpc 10.0.0.5:7444'])
+    .option('--state-dir <dir>', 'where its CA and data live', '/var/lib/tsorch/master')
+    .option('--run-dir <dir>', 'for sockets and pid files', '/run/tsorch/master')
+    .option('--listen <addr:port>', 'where the HTTPS API listens', '0.0.0.0:7443')
+    .option('--grpc <addr:port>', 'where hosts connect', '0.0.0.0:7444')
+    .option('--etcd-endpoints <urls>', 'an etcd cluster, comma-separated (default: one of its own)')
+    .option('--name <name>', 'its name among masters')
+    .option('--pod-cidr <cidr>', 'addresses for pods')
+    .option('--service-cidr <cidr>', 'addresses for services')
+    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, direct')
+    .action(async (flags: MasterFlags) => {
+      const { runMasterProgram } = await import('../programs/master.ts');
+      await runMasterProgram(flags, io.signal);
+    });
+}
+
+interface HostFlags {
+  readonly master?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly name?: string;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly address?: string;
+  readonly label?: readonly string[];
+  readonly cgroupRoot?: string;
+  readonly bpfDir?: string;
+  readonly underlay?: string;
+  readonly teardown?: boolean;
+}
+
+function hostCommand(io: Io, kind: HostArguments['kind'], description: string): Command {
+  const made = command(kind, description, [`tsorch ${kind} --master 10.0.0.5:7443 --token "$(cat token)" --address 10.0.0.11 --label type=frontend`])
+    .option('--token <token>', 'a join token, needed the first time (or TSORCH_TOKEN)')
+    .option('--token-file <file>', 'a file with the join token')
+    .option('--name <name>', 'this host\'s name (default its host name)')
+    .option('--state-dir <dir>', 'where its certificate, images and volumes live', '/var/lib/tsorch/host')
+    .option('--run-dir <dir>', 'for sockets and namespaces', '/run/tsorch/host')
+    .option('--address <ip>', 'where other hosts reach this one (default the one the master is reached from)')
+    .option('--label <key=value>', 'a label to join with; may be repeated', collect)
+    .option('--cgroup-root <path>', 'the cgroup2 directory that pods and eBPF programs belong to (default the whole machine)')
+    .option('--bpf-dir <path>', 'where eBPF programs are pinned', '/sys/fs/bpf/tsorch')
+    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, direct');
+  if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');
+  return made.action(async (flags: HostFlags) => {
+    if (!flags.master && !io.env['TSORCH_MASTER'] && !flags.teardown) throw new UsageError('which master? write --master HOST:PORT');
+    const { runHostProgram } = await import('../programs/host.ts');
+    const { label, master, token, ...rest } = flags;
+    const url = master ?? io.env['TSORCH_MASTER'];
+    const secret = token ?? io.env['TSORCH_TOKEN'];
+    await runHostProgram({ ...rest, kind, labels: parsePairs(label ?? [], 'label'), ...(url ? { master: url } : {}), ...(secret ? { token: secret } : {}) }, io.signal);
+  });
+}

@@ -1,0 +1,27 @@
+/** The entry point: wires the process to `run`. */
+import { exitCode } from './exit.ts';
+import { run } from './run.ts';
+
+const interrupt = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // The second one does not wait for anything.
+    if (interrupt.signal.aborted) process.exit(exitCode.interrupted);
+    interrupt.abort(new Error(signal));
+  });
+}
+// `tsorch logs | head`: the reader has seen enough.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCode.done : exitCode.failed));
+}
+
+const code = await run(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  cwd: process.cwd(),
+  now: () => Date.now(),
+  signal: interrupt.signal,
+});
+process.exit(code);

@@ -1,0 +1,77 @@
+/** The tree of commands, in the order of the help. */
+import { Command } from 'commander';
+import { addGlobalOptions } from './commands/command.ts';
+import { downCommand, upCommand } from './commands/cluster.ts';
+import { applyCommand } from './commands/apply.ts';
+import { configCommand, secretCommand } from './commands/config.ts';
+import { eventsCommand } from './commands/events.ts';
+import { execCommand } from './commands/exec.ts';
+import { imageCommand } from './commands/images.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { loginCommand } from './commands/login.ts';
+import { logsCommand } from './commands/logs.ts';
+import { nodeCommand, nodesCommand } from './commands/nodes.ts';
+import { volumeCommand } from './commands/objects.ts';
+import { planCommand } from './commands/plan.ts';
+import { programCommands } from './commands/programs.ts';
+import { psCommand } from './commands/ps.ts';
+import { restartCommand, rollbackCommand, scaleCommand, servicesCommand } from './commands/services.ts';
+import { lsCommand, rmCommand } from './commands/stacks.ts';
+import { tokenCommand } from './commands/tokens.ts';
+import { versionCommand } from './commands/version.ts';
+import type { Io } from './io.ts';
+
+export function createProgram(io: Io): Command {
+  const program = new Command('tsorch')
+    .description('Runs Compose stack files on many hosts.')
+    .usage('<command> [options]')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show a command\'s help')
+    .enablePositionalOptions();
+  addGlobalOptions(program);
+  const sections: readonly (readonly [string, readonly Command[]])[] = [
+    ['Clusters on this machine:', [upCommand(io), downCommand(io)]],
+    ['Stacks:', [applyCommand(io), planCommand(io), configCommand(io), rmCommand(io), lsCommand(io)]],
+    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
+    ['Cluster:', [nodesCommand(io), nodeCommand(io), imageCommand(io), volumeCommand(io), secretCommand(io), inspectCommand(io), eventsCommand(io)]],
+    ['Access:', [loginCommand(io), tokenCommand(io), versionCommand(io)]],
+    ['Programs:', programCommands(io)],
+  ];
+  for (const [heading, commands] of sections) {
+    program.commandsGroup(heading);
+    for (const each of commands) program.addCommand(each);
+  }
+  program.addHelpText('after', '\nStart with `tsorch up`, then `tsorch apply -f stack.yml --wait`.');
+  for (const each of withDescendants(program)) prepare(each, io);
+  return program;
+}
+
+function prepare(each: Command, io: Io): void {
+  each.exitOverride();
+  each.showSuggestionAfterError(true);
+  each.configureOutput({
+    writeOut: (text) => void io.stdout.write(text),
+    writeErr: (text) => void io.stderr.write(text),
+    outputError: (text, write) => write(oneLine(text, each)),
+    getOutHelpWidth: () => Math.min(io.stdout.columns ?? 100, 120),
+    getErrHelpWidth: () => Math.min(io.stderr.columns ?? 100, 120),
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  });
+}
+
+/** commander's words as one line that says what to do. */
+function oneLine(text: string, from: Command): string {
+  const [first = '', ...rest] = text.trim().split('\n').filter(Boolean);
+  const suggestion = /^\(Did you mean (one of )?(.+?)\?\)$/.exec(rest.join(' '));
+  const hint = suggestion ? `did you mean ${suggestion[2]}?` : `see \`${pathOf(from)} --help\``;
+  return `${first.replace(/\.$/, '')}; ${hint}\n`;
+}
+
+function pathOf(command: Command): string {
+  return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name();
+}
+
+function withDescendants(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withDescendants)];
+}

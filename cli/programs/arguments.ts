@@ -1,0 +1,19 @@
+/** What a host's programs are started with, from the command line. */
+export interface HostArguments {
+  /** `host` is agent and proxy in one process. */
+  readonly kind: 'host' | 'agent' | 'proxy';
+  /** URL or HOST:PORT of a master's API. */
+  readonly master?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly name?: string;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly address?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cgroupRoot?: string;
+  readonly bpfDir?: string;
+  readonly underlay?: string;
+  /** Take everything off this host and end. */
+  readonly teardown?: boolean;
+}

@@ -1,0 +1,73 @@
+/** The command lines of a cluster's processes. */
+import { fileURLToPath } from 'node:url';
+import { addressIn, hostNames, type ClusterNames } from './names.ts';
+import type { ProcessSpec } from './run-file.ts';
+import type { ClusterSpec, HostSpec } from './spec.ts';
+
+export const apiPort = 7443;
+export const grpcPort = 7444;
+
+const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+
+/** The Node that runs us runs everything. */
+function tsorch(...args: readonly string[]): readonly string[] {
+  return [process.execPath, '--disable-warning=ExperimentalWarning', main, ...args];
+}
+
+export function masterUrlOf(spec: ClusterSpec): string {
+  return `https://${addressIn(spec.subnet, 1)}:${apiPort}`;
+}
+
+export function masterStateDir(names: ClusterNames): string {
+  return `${names.stateDir}/master`;
+}
+
+export function masterProcess(names: ClusterNames, spec: ClusterSpec): ProcessSpec {
+  const address = addressIn(spec.subnet, 1);
+  return {
+    name: 'master',
+    argv: tsorch('master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`),
+    env: {},
+    log: `${names.logDir}/master.log`,
+  };
+}
+
+export interface HostPlaces {
+  /** The host's cgroup2 directory. */
+  readonly cgroupRoot: string;
+}
+
+export function tokenFile(names: ClusterNames): string {
+  return `${names.runDir}/join-token`;
+}
+
+/** The processes of one host: one, or two when split. */
+export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces): readonly ProcessSpec[] {
+  const kinds = spec.split ? (['agent', 'proxy'] as const) : (['host'] as const);
+  return kinds.map((kind) => ({
+    name: kind === 'host' ? host.name : `${host.name}-${kind}`,
+    argv: tsorch(kind, ...hostArguments(names, spec, host, places)),
+    env: {},
+    netns: hostNames(names, spec.subnet, host.index).netnsPath,
+    log: `${names.logDir}/${host.name}${kind === 'host' ? '' : `-${kind}`}.log`,
+  }));
+}
+
+/** Takes a host's pods and everything else of it off the machine. */
+export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces): readonly string[] {
+  return ['nsenter', `--net=${hostNames(names, spec.subnet, host.index).netnsPath}`, '--', ...tsorch('host', '--teardown', ...hostArguments(names, spec, host, places))];
+}
+
+function hostArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, { cgroupRoot }: HostPlaces): readonly string[] {
+  return [
+    '--name', host.name,
+    '--master', masterUrlOf(spec),
+    '--token-file', tokenFile(names),
+    '--address', hostNames(names, spec.subnet, host.index).address,
+    '--state-dir', `${names.stateDir}/${host.name}`,
+    '--run-dir', `${names.runDir}/${host.name}`,
+    '--cgroup-root', cgroupRoot,
+    '--bpf-dir', `${names.bpfDir}/${host.name}`,
+    ...Object.entries(host.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
+  ];
+}

@@ -1,0 +1,95 @@
+/** Which hosts a local cluster has. Pure: what the user asks for, what is there already and which subnets are taken, in; the cluster, out. */
+import { TsorchError } from '../../model/errors.ts';
+import { maxHosts } from './names.ts';
+
+export interface HostSpec {
+  readonly name: string;
+  /** From 1, never reused for another name: addresses and namespaces follow from it. */
+  readonly index: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface ClusterSpec {
+  readonly name: string;
+  /** A /24. */
+  readonly subnet: string;
+  /** Agent and proxy as two processes. */
+  readonly split: boolean;
+  readonly hosts: readonly HostSpec[];
+}
+
+/** From the command line and cluster.yml; what is absent is taken from what is there, then from the defaults. */
+export interface WantedCluster {
+  readonly name: string;
+  readonly subnet?: string;
+  readonly split?: boolean;
+  readonly nodes?: number;
+  readonly hosts?: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
+}
+
+export function decideCluster(wanted: WantedCluster, saved: ClusterSpec | null, taken: readonly string[]): ClusterSpec {
+  const hosts = decideHosts(wanted, saved);
+  if (hosts.length > maxHosts) throw new TsorchError('invalid', `${hosts.length} hosts are too many for one machine`, { hint: `at most ${maxHosts}` });
+  if (saved && wanted.subnet !== undefined && wanted.subnet !== saved.subnet) {
+    throw new TsorchError('conflict', `cluster ${wanted.name} has the subnet ${saved.subnet} already`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew, or leave the subnet away` });
+  }
+  return { name: wanted.name, subnet: saved?.subnet ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, hosts };
+}
+
+function decideHosts(wanted: WantedCluster, saved: ClusterSpec | null): HostSpec[] {
+  const old = saved?.hosts ?? [];
+  const named = wanted.hosts ?? defaultHosts(wanted.nodes ?? (old.length > 0 ? 0 : 3));
+  const names = new Set(named.map((host) => host.name));
+  const missing = old.filter((host) => !names.has(host.name));
+  if (wanted.hosts && missing.length > 0) {
+    throw new TsorchError('conflict', `cluster ${wanted.name} has hosts that the file does not name: ${missing.map((host) => host.name).join(', ')}`, {
+      hint: `add them, or run \`tsorch down --name ${wanted.name} --purge\` to begin anew`,
+    });
+  }
+  if (!wanted.hosts && wanted.nodes !== undefined && wanted.nodes < old.length) {
+    throw new TsorchError('conflict', `cluster ${wanted.name} has ${old.length} hosts already`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew with ${wanted.nodes}` });
+  }
+  let next = Math.max(0, ...old.map((host) => host.index));
+  // What a file says about an old host's labels counts; a bare number of nodes says nothing about them.
+  const kept = old.map((host) => ({ ...host, labels: wanted.hosts?.find((each) => each.name === host.name)?.labels ?? host.labels }));
+  const added = named.filter((host) => !old.some((each) => each.name === host.name)).slice(0, wanted.hosts ? undefined : Math.max(0, named.length - old.length));
+  return [...kept, ...added.map((host) => ({ name: host.name, labels: host.labels, index: ++next }))];
+}
+
+/** node-1, node-2, …; the last of them is the backend, so that `type==frontend` means something from the first minute. */
+function defaultHosts(count: number): { readonly name: string; readonly labels: Readonly<Record<string, string>> }[] {
+  return Array.from({ length: count }, (_, i) => ({
+    name: `node-${i + 1}`,
+    labels: { type: count > 1 && i >= Math.ceil((count * 2) / 3) ? 'backend' : 'frontend' },
+  }));
+}
+
+const preferred = '172.31.240.0/24';
+
+/** The preferred one for the cluster `local`, for others the next; those that overlap a route of the machine are left out. */
+function freeSubnet(name: string, taken: readonly string[]): string {
+  const candidates = [
+    ...Array.from({ length: 15 }, (_, i) => `172.31.${240 + i}.0/24`),
+    ...Array.from({ length: 16 }, (_, i) => `10.213.${240 + i - 1}.0/24`),
+    ...Array.from({ length: 16 }, (_, i) => `192.168.${224 + i}.0/24`),
+  ].filter((subnet) => name === 'local' || subnet !== preferred);
+  const free = candidates.find((subnet) => !taken.some((other) => overlaps(subnet, other)));
+  if (!free) throw new TsorchError('exhausted', 'no free subnet for the hosts', { hint: 'name one with `subnet:` in cluster.yml' });
+  return free;
+}
+
+/** Whether two prefixes share an address. */
+export function overlaps(a: string, b: string): boolean {
+  const [x, y] = [parsePrefix(a), parsePrefix(b)];
+  if (!x || !y) return false;
+  const bits = Math.min(x.bits, y.bits);
+  const mask = bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0;
+  return (x.address & mask) >>> 0 === (y.address & mask) >>> 0;
+}
+
+function parsePrefix(text: string): { readonly address: number; readonly bits: number } | null {
+  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+))?$/.exec(text);
+  if (!match) return null;
+  const [a = 0, b = 0, c = 0, d = 0] = match.slice(1, 5).map(Number);
+  return { address: ((a << 24) | (b << 16) | (c << 8) | d) >>> 0, bits: match[5] === undefined ? 32 : Number(match[5]) };
+}
