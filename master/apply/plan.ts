@@ -43,8 +43,7 @@ export function planApply(input: ApplyInput): ApplyPlan {
     if (volume.external) continue;
     const known = maps.volumes.get(volume.name)?.value;
     const value: Volume = { name: volume.name, stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels, node: known?.node ?? null };
-    const verdict = plan.put('volumes', volume.name, value);
-    plan.volumes[volume.name] = verdict === 'removed' ? 'unchanged' : verdict;
+    plan.volumes[volume.name] = plan.put('volumes', volume.name, value);
   }
   for (const kind of ['secrets', 'configs'] as const) {
     for (const object of Object.values(spec[kind])) {
