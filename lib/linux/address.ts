@@ -15,7 +15,7 @@ export function macBytes(text: string): Buffer {
   return Buffer.from(text.replaceAll(':', ''), 'hex');
 }
 
-export function macText(bytes: Uint8Array): string {
+export function macText(bytes: Iterable<number>): string {
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(':');
 }
 

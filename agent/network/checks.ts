@@ -1,0 +1,28 @@
+/** What can never work, refused in the same words by the real network and the fake. */
+import path from 'node:path';
+import { TsorchError } from '../../model/errors.ts';
+import { contains, hostAddress } from './names.ts';
+import type { HostNetworkConfig } from './port.ts';
+
+export function checkConfig(config: HostNetworkConfig): void {
+  if (!contains(config.podCidr, hostAddress(config.subnet))) {
+    throw new TsorchError('invalid', `the pods' subnet ${config.subnet} is not within ${config.podCidr}`);
+  }
+  if (contains(config.podCidr, config.address)) {
+    throw new TsorchError('invalid', `the host's address ${config.address} is within the pods' range ${config.podCidr}`, {
+      hint: 'choose a range for pods that no host or router uses',
+    });
+  }
+}
+
+/** Where a pod's namespace is pinned. Refuses ids that are no file names. */
+export function pinPath(netnsDir: string, podId: string): string {
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(podId)) throw new TsorchError('invalid', `not a pod id: ${JSON.stringify(podId)}`);
+  return path.join(netnsDir, podId);
+}
+
+/** Refuses addresses that the other nodes would not route here, and the host's own. */
+export function checkAddress(subnet: string, pod: { readonly id: string; readonly ip: string }): void {
+  if (!contains(subnet, pod.ip)) throw new TsorchError('invalid', `pod ${pod.id}: the address ${pod.ip} is not in this node's subnet ${subnet}`);
+  if (pod.ip === hostAddress(subnet)) throw new TsorchError('invalid', `pod ${pod.id}: the address ${pod.ip} is the host's own`);
+}

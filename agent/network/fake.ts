@@ -1,0 +1,81 @@
+/** A pod network in memory: refuses what the real one refuses, and shows what it was told. */
+import { TsorchError } from '../../model/errors.ts';
+import { checkAddress, checkConfig, pinPath } from './checks.ts';
+import { tunnelMac } from './names.ts';
+import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
+
+/** What the kernel would hold. Hand it to a second fake to play an agent that is started again. */
+export interface FakeKernel {
+  readonly pods: Map<string, string>;
+  peers: readonly Peer[];
+  /** The configuration in force; absent before `prepareHost` and after `teardown`. */
+  config: HostNetworkConfig | undefined;
+}
+
+export class FakePodNetwork implements PodNetwork {
+  readonly kernel: FakeKernel;
+  #prepared: HostNetworkConfig | undefined;
+  #failures = new Map<keyof PodNetwork, Error>();
+
+  constructor(kernel: FakeKernel = { pods: new Map(), peers: [], config: undefined }) {
+    this.kernel = kernel;
+  }
+
+  /** The next call of this method throws. */
+  failNext(method: keyof PodNetwork, error: Error): void {
+    this.#failures.set(method, error);
+  }
+
+  async prepareHost(config: HostNetworkConfig): Promise<{ readonly vtepMac: string }> {
+    this.#enter('prepareHost');
+    checkConfig(config);
+    this.#prepared = config;
+    this.kernel.config = config;
+    return { vtepMac: tunnelMac(config.subnet) };
+  }
+
+  async setPeers(peers: readonly Peer[]): Promise<void> {
+    this.#enter('setPeers');
+    const { subnet } = this.#ready();
+    this.kernel.peers = peers.filter((p) => p.subnet !== subnet);
+  }
+
+  async attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }> {
+    this.#enter('attach');
+    const { subnet, netnsDir } = this.#ready();
+    checkAddress(subnet, pod);
+    const netns = pinPath(netnsDir, pod.id);
+    this.kernel.pods.set(pod.id, pod.ip);
+    return { netns };
+  }
+
+  async detach(podId: string): Promise<void> {
+    this.#enter('detach');
+    pinPath('', podId);
+    this.kernel.pods.delete(podId);
+  }
+
+  async list(): Promise<readonly { readonly id: string; readonly ip: string | null }[]> {
+    this.#enter('list');
+    return [...this.kernel.pods].map(([id, ip]) => ({ id, ip })).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async teardown(): Promise<void> {
+    this.#enter('teardown');
+    this.kernel.pods.clear();
+    this.kernel.peers = [];
+    this.kernel.config = undefined;
+    this.#prepared = undefined;
+  }
+
+  #ready(): HostNetworkConfig {
+    if (!this.#prepared) throw new TsorchError('unavailable', 'the host network is not prepared yet');
+    return this.#prepared;
+  }
+
+  #enter(method: keyof PodNetwork): void {
+    const failure = this.#failures.get(method);
+    this.#failures.delete(method);
+    if (failure) throw failure;
+  }
+}
