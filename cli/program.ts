@@ -1,5 +1,5 @@
 /** The tree of commands, in the order of the help. */
-import { Command } from 'commander';
+import { Command, type Option } from 'commander';
 import { addGlobalOptions } from './commands/command.ts';
 import { downCommand, upCommand } from './commands/cluster.ts';
 import { applyCommand } from './commands/apply.ts';
@@ -20,6 +20,7 @@ import { lsCommand, rmCommand } from './commands/stacks.ts';
 import { tokenCommand } from './commands/tokens.ts';
 import { versionCommand } from './commands/version.ts';
 import type { Io } from './io.ts';
+import { ownVersion } from './version.ts';
 
 export function createProgram(io: Io): Command {
   const program = new Command('tsorch')
@@ -27,8 +28,8 @@ export function createProgram(io: Io): Command {
     .usage('<command> [options]')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show a command\'s help')
+    .version(ownVersion(), '--version', 'show the version')
     .enablePositionalOptions();
-  addGlobalOptions(program);
   const sections: readonly (readonly [string, readonly Command[]])[] = [
     ['Clusters on this machine:', [upCommand(io), downCommand(io)]],
     ['Stacks:', [applyCommand(io), planCommand(io), configCommand(io), rmCommand(io), lsCommand(io)]],
@@ -47,6 +48,13 @@ export function createProgram(io: Io): Command {
 }
 
 function prepare(each: Command, io: Io): void {
+  // `tsorch --master X ps` and `tsorch ps --master X` are the same.
+  if (!each.parent || each.commands.length === 0 || each.name() === 'config') addGlobalOptions(each);
+  each.configureHelp({
+    // `[options]` says nothing: all have some.
+    subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map((argument) => usageOf(argument.name(), argument.required, argument.variadic))].join(' '),
+    optionDescription: (option) => describeOption(option),
+  });
   each.exitOverride();
   each.showSuggestionAfterError(true);
   each.configureOutput({
@@ -58,6 +66,19 @@ function prepare(each: Command, io: Io): void {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
+}
+
+function usageOf(name: string, required: boolean, variadic: boolean): string {
+  const inner = `${name}${variadic ? '...' : ''}`;
+  return required ? `<${inner}>` : `[${inner}]`;
+}
+
+/** Defaults that say something are shown; that a switch is off is not one of them. */
+function describeOption(option: Option): string {
+  const choices = option.argChoices ? `: ${option.argChoices.join(', ')}` : '';
+  const fallback: unknown = option.defaultValue;
+  const isTold = typeof fallback === 'string' && !option.negate;
+  return `${option.description}${choices}${isTold ? ` (default ${fallback})` : ''}`;
 }
 
 /** commander's words as one line that says what to do. */

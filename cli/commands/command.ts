@@ -15,10 +15,9 @@ export interface FormatOptions extends GlobalOptions {
   readonly format: Format;
 }
 
-/** A command of people: knows the global options and shows examples in its help. */
+/** A command with its examples. The program adds the global options. */
 export function command(name: string, description: string, examples: readonly string[] = []): Command {
   const made = new Command(name).description(description).helpOption('-h, --help', 'show this help');
-  addGlobalOptions(made);
   if (examples.length > 0) made.addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}`);
   return made;
 }
@@ -35,8 +34,7 @@ export function addGlobalOptions(to: Command): void {
   to.optionsGroup('Global options:')
     .option('--master <url>', 'the master to talk to (or TSORCH_MASTER)')
     .option('--context <name>', 'the context to use (or TSORCH_CONTEXT)')
-    .option('--debug', 'show where errors come from')
-    .optionsGroup('Options:');
+    .option('--debug', 'show where errors come from');
 }
 
 export function formatOption(fallback: Format = 'table'): Option {
