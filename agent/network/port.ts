@@ -10,8 +10,8 @@ export interface PodNetwork {
   prepareHost(config: HostNetworkConfig): Promise<{ readonly vtepMac: string }>;
   /** Routes to every other node's pods; adds, changes and removes until they are as given. */
   setPeers(peers: readonly Peer[]): Promise<void>;
-  /** A pinned namespace with `eth0` at `ip`. Idempotent. */
-  attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }>;
+  /** A pinned namespace with `eth0` at `ip`; with nothing but loopback when `ip` is null. Idempotent. */
+  attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }>;
   /** Removes namespace, address and routes. Succeeds when there is nothing. */
   detach(podId: string): Promise<void>;
   /** Pods attached now, by what the kernel says. */

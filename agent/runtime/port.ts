@@ -131,4 +131,10 @@ export interface Images {
   /** Loads a docker-save or OCI-layout tar; returns the references it held. Layers already here are not written again. */
   load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]>;
   remove(reference: string): Promise<void>;
+  /**
+   * Copies what the image has at the absolute path into the empty directory `target`, with owners, modes, times and extended
+   * attributes; `target` itself takes those of the image's directory. False, and nothing done, when the image has no
+   * directory there. Links in the path are followed inside the image only.
+   */
+  copyUp?(image: ImageHandle, path: string, target: string): Promise<boolean>;
 }
