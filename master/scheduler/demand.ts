@@ -1,0 +1,42 @@
+/** What a pod takes from a node. Derived from the spec once per revision, so that all of a service's pods share one value. */
+import type { ServiceSpec } from '../../model/spec.ts';
+
+/** CPUs are counted in billionths and memory in bytes: sums of integers, so that freeing gives back exactly what was taken. */
+export interface Demand {
+  readonly nanoCpus: number;
+  readonly memory: number;
+  /** An address of the node's subnet. */
+  readonly address: boolean;
+  readonly hostPorts: readonly HostPort[];
+}
+
+export interface HostPort {
+  /** `tcp/8080`. */
+  readonly key: string;
+  /** Empty: all of the host's addresses. */
+  readonly ip: string;
+}
+
+export const nanosPerCpu = 1e9;
+
+/** Ports that the master numbers itself are unique in the cluster and need no filter. */
+export function demandOf(spec: ServiceSpec): Demand {
+  const { reservations, networkMode } = spec.template;
+  return {
+    nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
+    memory: Math.round(reservations.memory),
+    address: networkMode === 'pod',
+    hostPorts: spec.ports
+      .filter((port) => port.mode === 'host' && port.published !== undefined)
+      .map((port) => ({ key: `${port.protocol}/${port.published}`, ip: isAny(port.hostIp) ? '' : (port.hostIp ?? '') })),
+  };
+}
+
+/** Whether two bindings of the same port cannot stand on one host. */
+export function portsClash(a: string, b: string): boolean {
+  return a === '' || b === '' || a === b;
+}
+
+function isAny(ip: string | undefined): boolean {
+  return ip === undefined || ip === '' || ip === '0.0.0.0' || ip === '::';
+}

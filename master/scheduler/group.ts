@@ -1,0 +1,74 @@
+/** Pods of one revision of a service differ in nothing that matters here: they are filtered once and placed together. */
+import type { Pod } from '../../model/pod.ts';
+import type { ServiceSpec } from '../../model/spec.ts';
+import { demandOf, type Demand } from './demand.ts';
+
+/** A pod without a node, and the spec of its revision. */
+export interface PendingPod {
+  readonly pod: Pod;
+  readonly spec: ServiceSpec;
+}
+
+export interface PodGroup {
+  /** Service id. */
+  readonly service: string;
+  readonly spec: ServiceSpec;
+  readonly demand: Demand;
+  /** Named volumes that its containers mount. */
+  readonly volumes: readonly string[];
+  /** One pod per node: each pod's slot is its node. */
+  readonly global: boolean;
+  /** The pods that the limit per node counts, a key for `Room.counts`. */
+  readonly limitKey: string;
+  /** By slot. */
+  readonly pods: readonly Pod[];
+}
+
+/**
+ * Groups in the order they are served: those bound to nodes first, then the largest demand first, since small pods still fit
+ * where large ones do not. Never by the order of `pending`.
+ */
+export function groupPods(pending: readonly PendingPod[]): readonly PodGroup[] {
+  const groups = new Map<string, { readonly spec: ServiceSpec; readonly pods: Pod[] }>();
+  for (const { pod, spec } of pending) {
+    const key = `${pod.service}.${pod.revision}`;
+    const group = groups.get(key);
+    if (group) group.pods.push(pod);
+    else groups.set(key, { spec, pods: [pod] });
+  }
+  return Array.from(groups, ([key, { spec, pods }]) => makeGroup(key, spec, pods)).sort(
+    (a, b) => Number(b.global) - Number(a.global)
+      || b.demand.nanoCpus - a.demand.nanoCpus
+      || b.demand.memory - a.demand.memory
+      || compareText(a.service, b.service)
+      || compareText(a.pods[0]?.revision ?? '', b.pods[0]?.revision ?? ''),
+  );
+}
+
+function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
+  const volumes = new Set<string>();
+  for (const container of spec.template.containers) {
+    for (const mount of container.mounts) if (mount.kind === 'volume' && mount.volume !== undefined) volumes.add(mount.volume);
+  }
+  const service = pods[0]?.service ?? '';
+  return {
+    service,
+    spec,
+    demand: demandOf(spec),
+    volumes: [...volumes].sort(),
+    global: spec.mode.kind === 'global' || spec.mode.kind === 'global-job',
+    // With start-first a node holds an old and a new pod for a while: the limit then counts each revision on its own, or the
+    // update of a service that fills its limit everywhere could never begin.
+    limitKey: spec.update.order === 'start-first' ? key : service,
+    pods: pods.sort(compareSlots),
+  };
+}
+
+function compareSlots(a: Pod, b: Pod): number {
+  if (typeof a.slot === 'number' && typeof b.slot === 'number') return a.slot - b.slot || compareText(a.id, b.id);
+  return compareText(String(a.slot), String(b.slot)) || compareText(a.id, b.id);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
