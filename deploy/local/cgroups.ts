@@ -1,6 +1,6 @@
 /** The cgroups a local cluster's hosts put their pods in: one tree per host, so that removing it cannot miss anything. */
 import { access, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { cgroup2Mount, cgroupMounts, listMounts } from './mounts.ts';
@@ -44,7 +44,11 @@ export async function removeCgroups(relative: string, timeoutMs = 15_000): Promi
       if (left === 0) await removeTree(root);
       if (await exists(root)) left += 1;
     }
-    if (left === 0) return seen.size;
+    if (left === 0) {
+      // The directory that all clusters share, when this was the last.
+      for (const root of roots) await rmdir(dirname(root)).catch(() => {});
+      return seen.size;
+    }
     if (systemClock.monotonic() > end) throw new TsorchError('timeout', `cgroup ${relative} does not become empty`, { hint: 'a process in it cannot be killed; see its cgroup.procs' });
     await systemClock.sleep(25);
   }

@@ -3,9 +3,9 @@
  * namespace, cgroup, mount point and name. Works on any half of a cluster; the data stays unless purged.
  */
 import { openSync, closeSync, mkdirSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TsorchError } from '../../model/errors.ts';
 import { cgroup2Mount, listMounts, unmountBelow } from './mounts.ts';
 import { forgetOtherBoot } from './boot.ts';
@@ -17,7 +17,7 @@ import { clusterNamespaces, removeNetwork } from './network.ts';
 import { endProcess } from './process.ts';
 import { teardownArguments } from './programs.ts';
 import { readRecord, readSpecs } from './run-file.ts';
-import { readCluster } from './saved.ts';
+import { readCluster, runningStateDir } from './saved.ts';
 import type { ClusterSpec } from './spec.ts';
 import type { Steps } from './steps.ts';
 import { endSupervisor } from './supervisor-control.ts';
@@ -36,7 +36,8 @@ export interface DownOptions {
 export async function down(options: DownOptions): Promise<boolean> {
   const { steps, signal } = options;
   checkRoot(process.getuid?.(), 'tsorch down');
-  const names = clusterNames(options.name, options.stateDir);
+  const asked = clusterNames(options.name, options.stateDir);
+  const names = clusterNames(options.name, (await runningStateDir(asked.runDir)) ?? asked.stateDir);
   const lock = await takeLock(`cluster/${names.cluster}`, signal);
   try {
     const spec = await readCluster(names.stateDir);
@@ -51,11 +52,13 @@ export async function down(options: DownOptions): Promise<boolean> {
       await removeNetwork(names);
       await removeForwarding(names);
       await rm(names.runDir, { recursive: true, force: true });
+      await rmdir(dirname(names.runDir)).catch(() => {});
     });
     if (options.purge) {
       await steps.step('data', async () => {
         await unmountBelow(names.stateDir);
         await rm(names.stateDir, { recursive: true, force: true });
+        if (asked.stateDir !== names.stateDir) await rm(asked.stateDir, { recursive: true, force: true });
       }, () => `${names.stateDir} removed`);
     }
     return true;

@@ -4,6 +4,8 @@ import { TsorchError } from '../../model/errors.ts';
 export interface ClusterNames {
   readonly cluster: string;
   readonly bridge: string;
+  /** Fixed, since a bridge otherwise takes the lowest of its ports' and changes it under everybody's neighbour entries. */
+  readonly bridgeMac: string;
   readonly runDir: string;
   readonly stateDir: string;
   readonly logDir: string;
@@ -32,6 +34,7 @@ export function clusterNames(cluster: string, stateDir = `/var/lib/tsorch/${clus
   return {
     cluster,
     bridge: short(cluster),
+    bridgeMac: macOf(cluster),
     runDir: `${runRoot}/${cluster}`,
     stateDir,
     logDir: `${stateDir}/log`,
@@ -55,8 +58,17 @@ export function addressIn(subnet: string, last: number): string {
 function short(cluster: string): string {
   const plain = `ts-${cluster}`;
   if (plain.length <= 11) return plain;
-  // FNV-1a: clusters with long names get short ones that differ.
+  return `ts-${hashOf(cluster).toString(36).padStart(7, '0').slice(-7)}`;
+}
+
+/** Locally administered. */
+function macOf(cluster: string): string {
+  return `02:74${hashOf(cluster).toString(16).padStart(8, '0').replace(/../g, ':$&')}`;
+}
+
+/** FNV-1a. */
+function hashOf(text: string): number {
   let hash = 0x811c9dc5;
-  for (const character of cluster) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return `ts-${hash.toString(36).padStart(7, '0').slice(-7)}`;
+  for (const character of text) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return hash;
 }

@@ -36,7 +36,7 @@ export async function ensureNetwork(names: ClusterNames, spec: ClusterSpec): Pro
   const links = await listLinks();
   const gateway = addressIn(spec.subnet, 1);
   if (!links.has(names.bridge)) {
-    await mustRun(['ip', 'link', 'add', names.bridge, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0']);
+    await mustRun(['ip', 'link', 'add', names.bridge, 'address', names.bridgeMac, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0']);
     done.push(`bridge ${names.bridge}`);
   }
   if (!hasAddress(links.get(names.bridge), gateway)) await mustRun(['ip', 'address', 'replace', `${gateway}/24`, 'dev', names.bridge]);

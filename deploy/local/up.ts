@@ -18,7 +18,7 @@ import { ensureNetwork, takenSubnets } from './network.ts';
 import { hostProcesses, masterProcess, masterStateDir, masterUrlOf, tokenFile } from './programs.ts';
 import { forgetOtherBoot } from './boot.ts';
 import { readSpecs, writeSpecs } from './run-file.ts';
-import { readCluster, writeCluster } from './saved.ts';
+import { readCluster, runningStateDir, writeCluster, writeStateDir } from './saved.ts';
 import { decideCluster, type ClusterSpec, type WantedCluster } from './spec.ts';
 import type { Steps } from './steps.ts';
 import { ensureSupervisor } from './supervisor-control.ts';
@@ -40,7 +40,11 @@ export interface UpResult {
 export async function up(options: UpOptions): Promise<UpResult> {
   const { steps, signal, wanted } = options;
   checkRoot(process.getuid?.(), 'tsorch up');
-  const names = clusterNames(wanted.name, options.stateDir);
+  const running = await runningStateDir(clusterNames(wanted.name).runDir);
+  const names = clusterNames(wanted.name, options.stateDir ?? running ?? undefined);
+  if (running !== null && running !== names.stateDir) {
+    throw new TsorchError('conflict', `cluster ${wanted.name} is on this machine with its state in ${running}`, { hint: `leave --state-dir away, or run \`tsorch down --name ${wanted.name}\` first` });
+  }
   const lock = await steps.step('machine', async (say) => {
     await checkPrograms(process.env['PATH'] ?? '');
     return takeLock(`cluster/${names.cluster}`, signal, () => say('waiting for another tsorch up or down'));
@@ -49,6 +53,7 @@ export async function up(options: UpOptions): Promise<UpResult> {
     await forgetOtherBoot(names.runDir);
     const spec = decideCluster(wanted, await readCluster(names.stateDir), await takenSubnets(names.bridge));
     await writeCluster(names.stateDir, spec);
+    await writeStateDir(names.runDir, names.stateDir);
     await steps.step('network', () => prepare(names, spec), (done) => `${spec.subnet} on ${names.bridge}${done.length > 0 ? `, made ${done.join(', ')}` : ''}`);
 
     const client = await steps.step('master', () => startMaster(options, names, spec), () => masterUrlOf(spec));
