@@ -1,0 +1,125 @@
+/** A certificate authority: EC P-256, certificates of at most 90 days. PEM in, PEM out; time is an argument. */
+import { createHash, randomBytes, type webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
+import { algorithm, createKeyPair, exportKey, importKey, x509, type KeyPair } from './crypto.ts';
+
+export interface AuthorityPem {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+export interface Subject {
+  readonly commonName: string;
+  readonly organizationalUnit?: string;
+}
+
+export interface IssueOptions {
+  readonly subject: Subject;
+  /** DNS names and IP addresses; a certificate with any may be a server's. */
+  readonly names?: readonly string[];
+  readonly now: number;
+  readonly days?: number;
+}
+
+const dayMs = 86_400_000;
+const caYears = 10;
+const maxDays = 90;
+/** Clocks of hosts differ: a new certificate is valid a little before it was made. */
+const backdateMs = 5 * 60_000;
+
+export async function createAuthority(name: string, now: number): Promise<AuthorityPem> {
+  const keys = await createKeyPair();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(), name: subjectText({ commonName: name }), notBefore: new Date(now - backdateMs), notAfter: new Date(now + caYears * 365 * dayMs),
+    signingAlgorithm: algorithm, keys: keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certificate: pem(certificate), privateKey: await exportKey(keys.privateKey) };
+}
+
+export class Authority {
+  readonly certificate: string;
+  readonly #parsed: x509.X509Certificate;
+  readonly #key: webcrypto.CryptoKey;
+
+  private constructor(source: AuthorityPem, key: webcrypto.CryptoKey) {
+    this.certificate = source.certificate;
+    this.#parsed = new x509.X509Certificate(source.certificate);
+    this.#key = key;
+  }
+
+  static async load(source: AuthorityPem): Promise<Authority> {
+    return new Authority(source, await importKey(source.privateKey));
+  }
+
+  /** A certificate over the CSR's public key; whatever else the CSR says is not looked at. Throws when it was not signed by that key. */
+  async issueFor(csrPem: string, options: IssueOptions): Promise<string> {
+    const csr = new x509.Pkcs10CertificateRequest(csrPem);
+    if (!(await csr.verify())) throw new Error('the certificate request is not signed by its own key');
+    return this.#issue(csr.publicKey, options);
+  }
+
+  /** A new key and its certificate. */
+  async issue(options: IssueOptions): Promise<{ readonly certificate: string; readonly privateKey: string }> {
+    const keys = await createKeyPair();
+    return { certificate: await this.#issue(keys.publicKey, options), privateKey: await exportKey(keys.privateKey) };
+  }
+
+  async #issue(publicKey: webcrypto.CryptoKey | x509.PublicKey, options: IssueOptions): Promise<string> {
+    const names = options.names ?? [];
+    const usages = [x509.ExtendedKeyUsage.clientAuth, ...(names.length > 0 ? [x509.ExtendedKeyUsage.serverAuth] : [])];
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: serial(), subject: subjectText(options.subject), issuer: this.#parsed.subject,
+      notBefore: new Date(options.now - backdateMs), notAfter: new Date(options.now + Math.min(options.days ?? maxDays, maxDays) * dayMs),
+      signingAlgorithm: algorithm, publicKey, signingKey: this.#key,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension(usages),
+        ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names.map((name) => ({ type: isIP(name) ? 'ip' as const : 'dns' as const, value: name })))] : []),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#parsed),
+      ],
+    });
+    return pem(certificate);
+  }
+}
+
+/** A key and a request for a certificate over it. */
+export async function createRequest(commonName: string): Promise<{ readonly csr: string; readonly privateKey: string }> {
+  const keys: KeyPair = await createKeyPair();
+  const csr = await x509.Pkcs10CertificateRequestGenerator.create({ name: subjectText({ commonName }), keys: keys, signingAlgorithm: algorithm });
+  return { csr: `${csr.toString('pem')}\n`, privateKey: await exportKey(keys.privateKey) };
+}
+
+/** sha256 of a certificate's DER, hex: what a join token pins. */
+export function certificateDigest(pemText: string): string {
+  const [der] = x509.PemConverter.decode(pemText);
+  if (!der) throw new Error('no certificate in the PEM text');
+  return createHash('sha256').update(new Uint8Array(der)).digest('hex');
+}
+
+/** When a certificate is to be renewed: at a point between half and four fifths of its life, chosen by `random` in [0, 1). */
+export function renewalTime(pemText: string, random: number): number {
+  const { notBefore, notAfter } = new x509.X509Certificate(pemText);
+  const life = notAfter.getTime() - notBefore.getTime();
+  return notBefore.getTime() + life * (0.5 + 0.3 * random);
+}
+
+function subjectText(subject: Subject): x509.JsonName {
+  return [{ CN: [subject.commonName] }, ...(subject.organizationalUnit === undefined ? [] : [{ OU: [subject.organizationalUnit] }])];
+}
+
+function serial(): string {
+  // Positive and of full length: the first bit is clear, the first byte is not zero.
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}
+
+function pem(certificate: x509.X509Certificate): string {
+  return `${certificate.toString('pem')}\n`;
+}
