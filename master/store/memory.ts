@@ -18,7 +18,6 @@ interface Row {
   readonly kind: Kind;
   readonly id: string;
   readonly json: string;
-  readonly created: number;
   readonly revision: number;
   readonly lease: string | undefined;
 }
@@ -84,7 +83,7 @@ export class MemoryStore implements Store {
     if (fault === 'lost-request') throw unknown();
 
     const { rows } = this.#data;
-    if (epoch && rows.get(epoch.key)?.created !== epoch.createRevision) throw new TsorchError('fenced', `the leader's term ${epoch.createRevision} is over`);
+    if (epoch && rows.get(epoch.key)?.revision !== epoch.createRevision) throw new TsorchError('fenced', `the leader's term ${epoch.createRevision} is over`);
     const failed = ops.map((op) => ({ op, found: rows.get(opName(op))?.revision ?? 0 })).filter(({ op, found }) => op.guard !== undefined && op.guard !== found);
     if (failed.length > 0) throw conflict(failed);
     for (const op of ops) {
@@ -146,9 +145,8 @@ export class MemoryStore implements Store {
     const changes: Change[] = [];
     for (const { op, json } of encoded) {
       const name = opName(op);
-      const old = rows.get(name);
       if (op.op === 'put') {
-        const row: Row = { kind: op.kind, id: op.id, json: json!, created: old?.created ?? revision, revision, lease: op.lease };
+        const row: Row = { kind: op.kind, id: op.id, json: json!, revision, lease: op.lease };
         rows.set(name, row);
         changes.push({ kind: op.kind, id: op.id, entry: toEntry(row) } as Change);
       } else if (rows.delete(name)) {

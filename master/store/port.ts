@@ -34,7 +34,7 @@ export interface Kinds {
   readonly secrets: FileObjectSpec;
   readonly configs: FileObjectSpec;
   readonly events: EventRecord;
-  /** `leader/leader`: the master that leads, on its lease. Its epoch is the revision that created it. */
+  /** `leader/leader`: the master that leads, on its lease. Its epoch is the revision of this key; see master/leader.ts. */
   readonly leader: LeaderRecord;
 }
 
@@ -136,5 +136,6 @@ export interface WatchHandler {
 export interface Epoch {
   /** `<kind>/<id>`. */
   readonly key: string;
+  /** Revision of the write that created the term; nothing else touches the key while the term lasts. Grows from term to term. */
   readonly createRevision: number;
 }

@@ -83,7 +83,7 @@ export class Committer {
     const failure: IRequestOp[] = [{ request_range: { key: slot.key } }];
     if (epoch) {
       const key = Buffer.from(keys.named(epoch.key));
-      compare.push({ key, target: 'Create', result: 'Equal', create_revision: epoch.createRevision });
+      compare.push({ key, target: 'Mod', result: 'Equal', mod_revision: epoch.createRevision });
       failure.push({ request_range: { key, keys_only: true } });
     }
     for (const { op, json } of encoded) {
@@ -107,7 +107,7 @@ export class Committer {
     slot.revision = Number(slotNow?.mod_revision ?? 0);
     // The transport delivered the request twice and this is the answer to the second.
     if (slotNow?.value.equals(mark)) return slot.revision;
-    if (epoch && Number(found.shift()?.create_revision ?? 0) !== epoch.createRevision) {
+    if (epoch && Number(found.shift()?.mod_revision ?? 0) !== epoch.createRevision) {
       throw new TsorchError('fenced', `the leader's term ${epoch.createRevision} is over`);
     }
     const failed: { op: Op; found: number }[] = [];

@@ -37,7 +37,8 @@ const channelOptions: grpc.ChannelOptions = {
   // Above etcd's minimum of 5 s between pings. A dead peer is noticed in 9 s.
   'grpc.keepalive_time_ms': 6000,
   'grpc.keepalive_timeout_ms': 3000,
-  'grpc.keepalive_permit_without_calls': 1,
+  // etcd breaks connections that ping without a call under way.
+  'grpc.keepalive_permit_without_calls': 0,
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 2000,
   'grpc.enable_retries': 0,
@@ -78,6 +79,8 @@ export class EtcdConnection {
         if (!error) return resolve(reply as T);
         const failure = rpcError(error);
         if (failure.unreachable) this.#failover(host);
+        // A connection that is dead without knowing it: the next call makes a new one.
+        if (failure.code === grpc.status.DEADLINE_EXCEEDED && !this.#closed && host.getServiceClient(service) === client) host.resetAllServices();
         reject(failure);
       });
     });

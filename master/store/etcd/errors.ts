@@ -39,8 +39,9 @@ export function rpcError(error: Error): RpcError {
   return new RpcError(code, details, effect, code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED, error);
 }
 
-export function isCompacted(error: unknown): boolean {
-  return error instanceof RpcError && error.code === status.OUT_OF_RANGE && error.message.includes('compacted');
+/** The revision asked for was compacted, or lies in the future. */
+export function isOutOfRange(error: unknown): boolean {
+  return error instanceof RpcError && error.code === status.OUT_OF_RANGE;
 }
 
 export function isLeaseGone(error: unknown): boolean {

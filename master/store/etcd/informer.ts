@@ -11,7 +11,8 @@ import type { Log } from '../../../lib/log.ts';
 import type { KeySpace, Range } from '../keys.ts';
 import type { AnyEntry, Change, Kind, WatchHandler } from '../port.ts';
 import { decodeEntry } from './decode.ts';
-import { listRange } from './list.ts';
+import { listRange, listRangeAt } from './list.ts';
+import type { Listing } from './list.ts';
 
 export interface InformerOptions {
   readonly kv: KVClient;
@@ -26,6 +27,7 @@ export interface InformerOptions {
   readonly relistMs: () => number;
 }
 
+/** `compacted`: the cursor is of no use any more. `relist`: time to check. */
 type StreamEnd = 'broken' | 'compacted' | 'relist';
 
 const firstBackoff = 50;
@@ -54,19 +56,21 @@ export class Informer {
   async run(): Promise<void> {
     const { signal, clock, log } = this.#options;
     let backoff = firstBackoff;
-    let list = true;
+    let next: 'list' | 'check' | 'stream' = 'list';
     while (!signal.aborted) {
       let end: StreamEnd = 'broken';
       const opened = clock.monotonic();
       try {
-        if (list) await this.#list();
-        list = false;
+        if (next === 'list') await this.#list();
+        if (next === 'check') await this.#check();
+        next = 'stream';
         end = await this.#stream();
       } catch (error) {
         if (!signal.aborted) log.debug('watch failed', { error });
       }
       this.#setConnected(end === 'relist' && this.#connected);
-      if (end !== 'broken') list = true;
+      if (end === 'compacted') next = 'list';
+      if (end === 'relist') next = 'check';
       if (end === 'relist') continue;
       if (signal.aborted) break;
       backoff = clock.monotonic() - opened > 10_000 ? firstBackoff : Math.min(backoff * 2, maxBackoff);
@@ -75,10 +79,25 @@ export class Informer {
     this.#setConnected(false);
   }
 
+  /** Hands on the difference to what there is now. */
   async #list(): Promise<void> {
+    const { kv, clock } = this.#options;
+    this.#take(await listRange(kv, clock, this.#range));
+  }
+
+  /** Lists at the cursor, where the cache stands: a difference is something that the watch has missed. */
+  async #check(): Promise<void> {
     const { kv, clock, log } = this.#options;
-    const listing = await listRange(kv, clock, this.#range);
-    if (this.#options.signal.aborted) return;
+    const listing = await listRangeAt(kv, clock, this.#range, this.#cursor!);
+    if (!listing) return this.#list();
+    const missed = this.#take(listing);
+    if (missed > 0) log.warn('the watch had missed changes, a full list found them', { changes: missed });
+  }
+
+  /** Returns how many changes there were. */
+  #take(listing: Listing): number {
+    const { log, signal } = this.#options;
+    if (signal.aborted) return 0;
     const changes: Change[] = [];
     const next = new Map<string, AnyEntry>();
     for (const found of listing.kvs) {
@@ -93,11 +112,12 @@ export class Informer {
       if (!next.has(key)) changes.push({ kind: old.kind, id: old.id, entry: null } as Change);
     }
     if (this.#cursor !== null && listing.revision < this.#cursor) log.warn('the store went back in time, as after a restore', { from: this.#cursor, to: listing.revision });
-    const first = this.#cursor === null;
+    const moved = listing.revision !== this.#cursor;
     this.#cache = next;
     this.#cursor = listing.revision;
     this.#cluster = listing.cluster;
-    if (first || changes.length > 0) this.#emit(changes, listing.revision);
+    if (moved || changes.length > 0) this.#emit(changes, listing.revision);
+    return changes.length;
   }
 
   /** One watch stream, from the cursor until it ends. */

@@ -2,7 +2,7 @@
 import type { IKeyValue, IRangeRequest, IRangeResponse, KVClient } from 'etcd3';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Range } from '../keys.ts';
-import { isCompacted, RpcError, storeError } from './errors.ts';
+import { isOutOfRange, RpcError, storeError } from './errors.ts';
 
 /** Small enough that a page of large values stays far below the message limit. */
 const pageSize = 500;
@@ -19,23 +19,34 @@ export async function readKey(kv: KVClient, clock: Clock, key: string): Promise<
   return reply.kvs[0] ?? null;
 }
 
-/** Everything in a range as of one revision. Throws `unavailable` and the like. */
+/** Everything in a range as of one revision, the latest. Throws `unavailable` and the like. */
 export async function listRange(kv: KVClient, clock: Clock, range: Range): Promise<Listing> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await pages(kv, clock, range);
+      return await pages(kv, clock, range, 0);
     } catch (error) {
       // Compacted between two pages.
-      if (!isCompacted(error) || attempt === 3) throw storeError(error, `list ${range.start}`);
+      if (!isOutOfRange(error) || attempt === 3) throw storeError(error, `list ${range.start}`);
     }
   }
 }
 
-async function pages(kv: KVClient, clock: Clock, range: Range): Promise<Listing> {
+/** The same as of a revision of the past; null when etcd has forgotten it, or not reached it (after a restore). */
+export async function listRangeAt(kv: KVClient, clock: Clock, range: Range, revision: number): Promise<Listing | null> {
+  try {
+    return await pages(kv, clock, range, revision);
+  } catch (error) {
+    if (isOutOfRange(error)) return null;
+    throw storeError(error, `list ${range.start}`);
+  }
+}
+
+/** `at` 0: the latest. */
+async function pages(kv: KVClient, clock: Clock, range: Range, at: number): Promise<Listing> {
   const kvs: IKeyValue[] = [];
   const end = Buffer.from(range.end);
   let key = Buffer.from(range.start);
-  let revision = 0;
+  let revision = at;
   for (;;) {
     const reply = await read(kv, clock, { key, range_end: end, limit: pageSize, revision });
     if (revision === 0) revision = Number(reply.header.revision);
@@ -52,7 +63,7 @@ async function read(kv: KVClient, clock: Clock, request: IRangeRequest): Promise
     try {
       return await kv.range(request);
     } catch (error) {
-      if (isCompacted(error)) throw error;
+      if (isOutOfRange(error)) throw error;
       if (!(error instanceof RpcError) || !error.unreachable || wait > 200) throw storeError(error, 'read');
     }
     await clock.sleep(wait * (0.5 + Math.random() / 2));

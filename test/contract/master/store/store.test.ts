@@ -4,7 +4,8 @@ import { isCode, TsorchError } from '../../../../model/errors.ts';
 import { commitAll } from '../../../../master/store/commit.ts';
 import { EtcdStore } from '../../../../master/store/etcd.ts';
 import { MemoryStore } from '../../../../master/store/memory.ts';
-import type { Change, EventRecord, Op, Store, Volume } from '../../../../master/store/port.ts';
+import type { Volume } from '../../../../model/service.ts';
+import type { Change, EventRecord, Op, Store } from '../../../../master/store/port.ts';
 import { startTestEtcd, until } from './etcd.ts';
 import type { TestEtcd } from './etcd.ts';
 
@@ -181,6 +182,8 @@ describe.each(Object.entries(suites))('store on %s', (_name, make) => {
       expect(await code(store.commit([put('x', 'stale', 0)], old))).toBe('fenced');
       await store.commit([put('x', 'new')], { key: 'leader/leader', createRevision: second.revision });
       expect((await store.get('events', 'x'))?.value.message).toBe('new');
+      await store.commit([{ op: 'put', kind: 'leader', id: 'leader', value: { master: 'c', term: 'c', since: 0 }, guard: second.revision }]);
+      expect(await code(store.commit([put('x', 'stale')], { key: 'leader/leader', createRevision: second.revision }))).toBe('fenced');
     });
   });
 
