@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { FileObjectListItem, VolumeListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
+import type { FileObjectSpec } from '../../model/spec.ts';
 import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import type { Maps } from '../world.ts';
@@ -27,9 +28,12 @@ export function volumeRoutes(app: FastifyInstance, context: Context): void {
   });
 
   for (const kind of ['secrets', 'configs'] as const) {
-    app.get(`/v1/${kind}`, { schema: { summary: `Versions of ${kind} in use, without their contents` } }, async () => Array.from(world.maps[kind], ([id, { value }]): FileObjectListItem => ({
-      name: value.name, digest: value.digest ?? '', size: Buffer.byteLength(value.content ?? '', 'base64'), usedBy: fileUsers(world.maps, kind, id),
-    })).sort((a, b) => a.name.localeCompare(b.name, 'en')));
+    app.get(`/v1/${kind}`, { schema: { summary: `Versions of ${kind} in use, without their contents` } }, async () => {
+      const objects: ReadonlyMap<string, { readonly value: FileObjectSpec }> = world.maps[kind];
+      return Array.from(objects, ([id, { value }]): FileObjectListItem => ({
+        name: value.name, digest: value.digest ?? '', size: Buffer.byteLength(value.content ?? '', 'base64'), usedBy: fileUsers(world.maps, kind, id),
+      })).sort((a, b) => a.name.localeCompare(b.name, 'en'));
+    });
   }
 }
 
