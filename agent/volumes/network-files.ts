@@ -9,16 +9,16 @@ export interface NameFiles {
 }
 
 /**
- * `host` holds the host's own files, which pods on its network keep. Pods of the overlay ask the node's name server alone: a
- * second one would give other answers for the same name. One label is enough for a service, hence ndots:0; attempts bridge
- * the seconds that a name server takes to be replaced.
+ * `host` holds the host's own files, which pods on its network keep. Pods of the overlay ask the node's name server first:
+ * it alone knows services; the template's own come after it (resolvers read three). One label is enough for a service, hence
+ * ndots:0; attempts bridge the seconds that a name server takes to be replaced.
  */
 export function nameFiles(assignment: Assignment, nameserver: string, host: { readonly resolvConf: string; readonly hosts: string }): NameFiles {
   const { template, pod } = assignment;
   const hostname = hostnameOf(assignment);
   const onHost = template.networkMode === 'host';
   const own = template.dns.length > 0 || template.dnsSearch.length > 0 || template.dnsOptions.length > 0;
-  const servers = onHost ? template.dns : [nameserver];
+  const servers = onHost ? template.dns : [nameserver, ...template.dns].slice(0, 3);
   const resolvConf =
     onHost && !own
       ? host.resolvConf

@@ -52,7 +52,7 @@ function endStale(input: StepInput, plan: Plan, local: PodLocal, before: Timers)
   if (timers.blocked && input.now < timers.blocked.until) return { actions, timers, wakeIn: timers.blocked.until - input.now };
   for (const found of input.observed) {
     if (wanted.has(found.id)) continue;
-    const name = found.id.split('.')[1] ?? '';
+    const name = found.id.split('.').slice(1, -1).join('.');
     const ended = endContainer(found, stopSignalOf(plan, local.containers, name), plan.stopGraceMs, timers, input.now);
     timers = ended.timers;
     actions.push(...ended.actions);

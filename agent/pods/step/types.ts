@@ -180,7 +180,7 @@ export function newLocal(bootId: string, wall: number): PodLocal {
   return { phase: 'assigned', since: wall, ready: false, bootId, containers: {}, stop: null, released: false };
 }
 
-/** Unique for ever. Pod ids and container names hold no dots. */
+/** Unique for ever. Pod ids hold no dots; container names may. */
 export function containerId(podId: string, container: string, attempt: number): string {
   return `${podId}.${container}.${attempt}`;
 }
