@@ -1,0 +1,69 @@
+/** The resolved tree → the document that `tsorch config` prints, and its printing. */
+import { stringify } from 'yaml';
+import { map, mapOf, scalar, toJson, type Entry, type MapNode } from './parse/tree.ts';
+import type { ComposeModel, Json, JsonObject } from './types.ts';
+
+const order = ['name', 'services', 'networks', 'volumes', 'secrets', 'configs'];
+const named = ['networks', 'volumes', 'secrets', 'configs'];
+
+/** Adds what the defaults give: the stack's name, the names in the cluster, the network `default`. Takes away what is done with. */
+export function canonical(tree: MapNode, stack: string): ComposeModel {
+  const entries = new Map(tree.entries);
+  entries.delete('version');
+  entries.delete('include');
+  set(entries, 'name', scalar(tree, stack));
+  const services = tree.entries.get('services')?.value;
+  const needsDefault = services?.kind === 'map' && [...services.entries.values()].some(({ value }) =>
+    value.kind === 'map' && (value.entries.get('networks')?.value.kind !== 'map' || sizeOf(value.entries.get('networks')) === 0) && !modeOf(value));
+  const networks = tree.entries.get('networks')?.value;
+  if (needsDefault && !(networks?.kind === 'map' && networks.entries.has('default'))) {
+    const list = new Map<string, Entry>(networks?.kind === 'map' ? networks.entries : []);
+    list.set('default', { key: tree, value: map(tree, []) });
+    set(entries, 'networks', mapOf(networks ?? tree, list));
+  }
+  for (const section of named) {
+    const list = entries.get(section)?.value;
+    if (list?.kind === 'map') set(entries, section, mapOf(list, new Map([...list.entries].map(([key, entry]) => [key, withName(key, entry, stack)]))));
+  }
+  const keys = [...order.filter((key) => entries.has(key)), ...[...entries.keys()].filter((key) => !order.includes(key))];
+  const model: JsonObject = Object.fromEntries(keys.map((key) => [key, toJson((entries.get(key) as Entry).value)]));
+  return { ...model, name: stack, services: (model['services'] ?? {}) as ComposeModel['services'] };
+}
+
+function withName(key: string, entry: Entry, stack: string): Entry {
+  const { value } = entry;
+  if (value.kind !== 'map') return entry;
+  const external = value.entries.get('external')?.value;
+  const old = external?.kind === 'map' ? external.entries.get('name')?.value : undefined;
+  const isExternal = external?.kind === 'map' || (external?.kind === 'scalar' && /^true$/i.test(external.text));
+  const entries = new Map(value.entries);
+  if (!entries.has('name')) set(entries, 'name', old ?? scalar(value, isExternal ? key : `${stack}_${key}`));
+  if (isExternal) set(entries, 'external', scalar(value, true));
+  return { key: entry.key, value: mapOf(value, entries) };
+}
+
+function set(entries: Map<string, Entry>, key: string, value: Entry['value']): void {
+  entries.set(key, { key: entries.get(key)?.key ?? value, value });
+}
+
+function sizeOf(entry: Entry | undefined): number {
+  return entry?.value.kind === 'map' ? entry.value.entries.size : 0;
+}
+
+function modeOf(service: MapNode): boolean {
+  const mode = service.entries.get('network_mode')?.value;
+  return mode?.kind === 'scalar' && (mode.text === 'host' || mode.text === 'none');
+}
+
+/** Text that loads again to the same stack: dollars are doubled. */
+export function printCompose(model: ComposeModel, format: 'yaml' | 'json'): string {
+  const escaped = escapeDollars(model);
+  return format === 'json' ? `${JSON.stringify(escaped, null, 2)}\n` : stringify(escaped, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function escapeDollars(value: Json): Json {
+  if (typeof value === 'string') return value.replaceAll('$', '$$$$');
+  if (Array.isArray(value)) return value.map(escapeDollars);
+  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, escapeDollars(item)]));
+  return value;
+}

@@ -1,0 +1,54 @@
+/** Interpolation of a whole tree. Keys stay as they are; subtrees without a dollar are shared with the old tree. */
+import type { Diagnostics } from '../diagnostics.ts';
+import { inside, mapOf, type Entry, type Node, type ScalarNode } from '../parse/tree.ts';
+import { step, type Path } from '../path.ts';
+import { expand } from './template.ts';
+
+export interface Variables {
+  readonly lookup: (name: string) => string | undefined;
+  /** Characters that may still be made; shared by all files of a load. */
+  readonly budget: { left: number };
+  /** Names that were warned about, shared likewise. */
+  readonly warned: Set<string>;
+}
+
+export function interpolate(node: Node, path: Path | null, variables: Variables, sink: Diagnostics): Node {
+  switch (node.kind) {
+    case 'scalar': return interpolateScalar(node, path, variables, sink);
+    case 'seq': {
+      let changed = false;
+      const items = node.items.map((item, index) => {
+        const made = interpolate(item, step(path, index), variables, sink);
+        changed ||= made !== item;
+        return made;
+      });
+      return changed ? { ...node, items } : node;
+    }
+    case 'map': {
+      let changes: Map<string, Entry> | undefined;
+      for (const [key, entry] of node.entries) {
+        const made = interpolate(entry.value, step(path, key), variables, sink);
+        if (made !== entry.value) (changes ??= new Map(node.entries)).set(key, { key: entry.key, value: made });
+      }
+      return changes ? mapOf(node, changes, node.tag) : node;
+    }
+  }
+}
+
+function interpolateScalar(node: ScalarNode, path: Path | null, variables: Variables, sink: Diagnostics): ScalarNode {
+  if (typeof node.value !== 'string' || !node.value.includes('$')) return node;
+  const text = expand(node.value, {
+    lookup: variables.lookup,
+    unset: (name, offset) => {
+      if (variables.warned.has(name)) return;
+      variables.warned.add(name);
+      sink.warn(inside(node, offset), path, `the variable ${name} is not set; it is taken as empty`, `set it, or give a default: \${${name}:-…}`);
+    },
+    fail: (issue) => sink.error(inside(node, issue.offset), path, issue.message, issue.hint),
+    limit: variables.budget.left,
+  });
+  variables.budget.left -= text.length;
+  const { inset: _, ...rest } = node;
+  // An empty result of a plain scalar is an empty string, not null; other results may still read as numbers and booleans.
+  return { ...rest, value: text, text };
+}

@@ -1,0 +1,47 @@
+/** `services.*.deploy`. */
+import { any, bytes, count, duration, labels, list, object, refused, string, works, type Shape } from './shape.ts';
+
+const ratio: Shape = { kind: 'number', min: 0, max: 1 };
+const cpus: Shape = { kind: 'number', min: 0 };
+const order: Shape = { kind: 'enum', values: ['stop-first', 'start-first'] };
+
+const update = object({
+  parallelism: works(count, '0 is all at once'),
+  delay: works(duration),
+  failure_action: works({ kind: 'enum', values: ['pause', 'continue', 'rollback'] }),
+  monitor: works(duration),
+  max_failure_ratio: works(ratio),
+  order: works(order),
+});
+
+const rollback = object({ ...update.keys, failure_action: works({ kind: 'enum', values: ['pause', 'continue'] }) });
+
+export const deploy = object({
+  endpoint_mode: works({ kind: 'enum', values: ['vip', 'dnsrr'] }),
+  labels: works(labels, 'labels of the service, not of its containers'),
+  mode: works({ kind: 'enum', values: ['replicated', 'global', 'replicated-job', 'global-job'] }),
+  placement: works(object({
+    constraints: works(list(string), '`node.labels.type == frontend`, or shorter `type==frontend`'),
+    preferences: works(list(object({ spread: works(string) }, { required: ['spread'] }))),
+    max_replicas_per_node: works(count, '0 is no limit'),
+  })),
+  replicas: works(count),
+  resources: works(object({
+    limits: works(object({ cpus: works(cpus), memory: works(bytes), pids: works({ kind: 'int', min: -1 }) })),
+    reservations: works(object({
+      cpus: works(cpus),
+      memory: works(bytes),
+      generic_resources: refused(any, 'not supported yet', 'pin the service to nodes with a constraint'),
+      devices: refused(any, 'not supported yet', 'pin the service to nodes with a constraint and pass the devices with devices'),
+    })),
+  })),
+  restart_policy: works(object({
+    condition: works({ kind: 'enum', values: ['none', 'on-failure', 'any', 'unless-stopped'] }),
+    delay: works(duration),
+    max_attempts: works(count, '0 is no limit'),
+    window: works(duration),
+  })),
+  rollback_config: works(rollback),
+  update_config: works(update),
+}, { nullable: true });
+

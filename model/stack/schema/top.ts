@@ -1,0 +1,76 @@
+/** The top level of a stack file, and what is defined there besides services. */
+import { service } from './service.ts';
+import { any, bool, harmless, labels, list, object, options, path, refused, string, stringOrList, works, type Field, type Shape } from './shape.ts';
+import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
+
+/** What Compose allows; what may be a name in the cluster is checked when the specs are made. */
+export const resourceName = /^[a-zA-Z0-9._-]+$/;
+
+/** `true`, or the old `{ name: … }`, which conforming turns into `external: true` and `name`. */
+const external: Shape = { kind: 'any' };
+
+const network = object({
+  attachable: harmless(bool, 'there are no standalone containers'),
+  driver: works(string, 'overlay or bridge, which mean the same here; the network `host` is the host\'s own'),
+  driver_opts: works(options, 'options for MTU and bridges have no effect'),
+  enable_ipv4: refused(bool, 'pods have IPv4 addresses', 'remove it', ['true']),
+  enable_ipv6: refused(bool, 'not supported yet', 'remove it'),
+  external: works(external),
+  internal: works(bool),
+  ipam: harmless(any, 'the cluster gives the addresses', true),
+  labels: works(labels),
+  name: works(string),
+}, { nullable: true });
+
+const volume = object({
+  driver: works(string, 'local'),
+  driver_opts: works(options),
+  external: works(external),
+  labels: works(labels),
+  name: works(string),
+}, { nullable: true });
+
+const secret = object({
+  driver: refused(string, 'secrets are kept by the master', 'use file or environment'),
+  driver_opts: refused(options, 'secrets are kept by the master', 'use file or environment'),
+  environment: works(string),
+  external: works(external),
+  file: works(path),
+  content: works(string),
+  labels: works(labels),
+  name: works(string),
+  template_driver: refused(string, 'contents are taken to the letter', 'use interpolation with content'),
+});
+
+const config = object({
+  content: works(string),
+  environment: works(string),
+  external: works(external),
+  file: works(path),
+  labels: works(labels),
+  name: works(string),
+  template_driver: refused(string, 'contents are taken to the letter', 'use interpolation with content'),
+});
+
+function resources(of: Shape): Shape {
+  return { kind: 'map', of, name: resourceName };
+}
+
+function includePath(node: ScalarNode): readonly Node[] {
+  return [map(node, [['path', scalar(node, node.text)]])];
+}
+
+export const topKeys: Readonly<Record<string, Field>> = {
+  configs: works(resources(config)),
+  include: works(list(object({ path: works(stringOrList), env_file: works(stringOrList), project_directory: works(string) }, { required: ['path'] }), { entry: includePath })),
+  models: refused(any, 'language models are not run', 'run the model as a service'),
+  name: works(string),
+  networks: works(resources(network)),
+  secrets: works(resources(secret)),
+  services: works(resources(service)),
+  version: harmless(any, 'the format has no versions any more'),
+  volumes: works(resources(volume)),
+};
+
+export const top = object(topKeys);
+export const definitions = { network, volume, secret, config } as const;

@@ -1,0 +1,24 @@
+/** What makes two entries of a list the same one, when files are merged (long syntax on both sides). */
+import { get, type Node } from '../parse/tree.ts';
+
+export function lastOf(item: Node, key: string): string {
+  const value = get(item, key) ?? get(item, 'source');
+  return value?.kind === 'scalar' ? value.text : '';
+}
+
+export function volumeKey(item: Node): string {
+  return lastOf(item, 'target').replace(/(?<=.)\/+$/, '');
+}
+
+export function portKey(item: Node): string {
+  const text = (key: string): string => {
+    const value = get(item, key);
+    return value?.kind === 'scalar' ? value.text : '';
+  };
+  return [text('host_ip') || '0.0.0.0', text('published'), text('target'), text('protocol') || 'tcp'].join(' ');
+}
+
+/** Secrets and configs: by the place they are mounted at. */
+export function grantKey(item: Node): string {
+  return lastOf(item, 'target');
+}

@@ -1,0 +1,25 @@
+/** What a service's spec needs to know of the rest of the stack. */
+import type { Session } from '../assemble/context.ts';
+import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
+
+/** A network of the file; `hostMode` is Docker's predefined `host` or `none`, which is no network. */
+export interface NamedNetwork {
+  readonly spec: NetworkSpec;
+  readonly hostMode: 'host' | 'none' | null;
+}
+
+export interface StackContext {
+  readonly session: Session;
+  readonly stack: string;
+  readonly networks: ReadonlyMap<string, NamedNetwork>;
+  readonly volumes: ReadonlyMap<string, VolumeSpec>;
+  readonly secrets: ReadonlyMap<string, FileObjectSpec>;
+  readonly configs: ReadonlyMap<string, FileObjectSpec>;
+  readonly services: ReadonlySet<string>;
+  /** Services of profiles that are off. */
+  readonly inactive: ReadonlyMap<string, readonly string[]>;
+  /** Names that `links` of other services give to a service. */
+  readonly linkAliases: ReadonlyMap<string, readonly string[]>;
+  /** Services that others wait for to be done. */
+  readonly awaited: ReadonlySet<string>;
+}

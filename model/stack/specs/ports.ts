@@ -1,0 +1,44 @@
+/** `ports`, in long syntax by now, and `published` as a number. */
+import type { PortSpec } from '../../spec.ts';
+import { isAddress } from '../values/address.ts';
+import type { Reader } from './reader.ts';
+
+export function makePorts(service: Reader): readonly PortSpec[] {
+  const made: PortSpec[] = [];
+  const taken = new Set<string>();
+  for (const item of service.at('ports').items()) {
+    const target = item.number('target');
+    if (target === undefined) continue;
+    const published = publishedOf(item);
+    if (published === null) continue;
+    const protocol = (item.text('protocol') ?? 'tcp') as PortSpec['protocol'];
+    const mode = (item.text('mode') ?? 'ingress') as PortSpec['mode'];
+    const hostIp = item.text('host_ip');
+    if (hostIp !== undefined && hostIp !== '' && !isAddress(hostIp)) item.at('host_ip').error(`${JSON.stringify(hostIp)} is no IP address`);
+    const port: PortSpec = {
+      target, protocol, mode,
+      ...(published === undefined ? {} : { published }),
+      ...(hostIp === undefined || hostIp === '' ? {} : { hostIp }),
+    };
+    const key = JSON.stringify(port);
+    if (taken.has(key)) item.error(`port ${published ?? ''}${published === undefined ? '' : ':'}${target}/${protocol} is listed twice`);
+    else made.push(port);
+    taken.add(key);
+  }
+  return made;
+}
+
+/** Undefined: the master picks one. Null: it is wrong. */
+function publishedOf(item: Reader): number | undefined | null {
+  const text = item.text('published');
+  if (text === undefined || text === '' || text === '0') return undefined;
+  const at = item.at('published');
+  if (/^\d{1,5}-\d{1,5}$/.test(text)) {
+    at.error('a range of host ports for one container port is not supported', 'name one host port, or none to get a free one');
+    return null;
+  }
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  at.error(`ports go from 1 to 65535, not ${JSON.stringify(text)}`);
+  return null;
+}

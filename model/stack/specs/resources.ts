@@ -1,0 +1,101 @@
+/** Networks, volumes, secrets and configs of the top level. */
+import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
+import { readBytes, type Session } from '../assemble/context.ts';
+import { base64 } from '../values/base64.ts';
+import { sha256 } from '../values/sha256.ts';
+import type { NamedNetwork } from './context.ts';
+import type { Reader } from './reader.ts';
+
+/** Names become file names, DNS names and keys; Compose allows no more either. */
+export const clusterName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
+
+/** Options that tune Docker's bridges and VXLAN; leaving them out changes nothing a service can see. */
+const harmlessNetworkOptions = /^com\.docker\.network\.(driver\.mtu|bridge\..*|driver\.overlay\.vxlanid_list)$/;
+
+/** The name in the cluster, and whether somebody else made the thing. */
+function identity(of: Reader, key: string, stack: string): { readonly name: string; readonly external: boolean } {
+  const external = of.at('external').node;
+  let isExternal = false;
+  let oldName: string | undefined;
+  if (external?.kind === 'map') {
+    isExternal = true;
+    oldName = of.at('external').text('name');
+  } else if (external?.kind === 'scalar') {
+    const text = external.text.toLowerCase();
+    if (text !== 'true' && text !== 'false' && text !== '') of.at('external').error(`must be true or false, not ${JSON.stringify(external.text)}`);
+    isExternal = text === 'true';
+  } else if (external) of.at('external').error('must be true or false');
+  const name = of.text('name') ?? oldName ?? (isExternal ? key : `${stack}_${key}`);
+  if (!clusterName.test(name)) (of.has('name') ? of.at('name') : of).error(`${JSON.stringify(name)} is not a proper name`, 'names begin with a letter or digit and are made of letters, digits, _ . -');
+  return { name, external: isExternal };
+}
+
+/** What an external thing is like is not this file's business. */
+function onlyName(of: Reader, external: boolean): void {
+  if (!external) return;
+  for (const [key, child] of of.children()) {
+    if (key !== 'external' && key !== 'name' && !key.startsWith('x-')) child.error(`${key} cannot stand beside external: true`, 'remove it, or external');
+  }
+}
+
+export function makeNetwork(of: Reader, key: string, stack: string): NamedNetwork {
+  const { name, external } = identity(of, key, stack);
+  onlyName(of, external);
+  const driver = of.text('driver') ?? 'overlay';
+  const predefined = external ? name : driver;
+  const hostMode = predefined === 'host' || predefined === 'none' ? predefined : null;
+  if (!external && hostMode === null && !['overlay', 'bridge', 'default'].includes(driver)) {
+    of.at('driver').error(`the network driver ${driver} is refused: all networks are the cluster's overlay`, 'remove driver');
+  }
+  for (const [option, child] of of.at('driver_opts').children()) {
+    if (harmlessNetworkOptions.test(option)) child.warn(`${option} has no effect: the overlay chooses for itself`);
+    else child.error(`the option ${option} is not supported`, 'remove it');
+  }
+  const spec: NetworkSpec = { name, external, internal: of.flag('internal') ?? false, driver: 'overlay', driverOpts: {}, labels: of.pairs('labels') };
+  return { spec, hostMode };
+}
+
+export function makeVolume(of: Reader, key: string, stack: string): VolumeSpec {
+  const { name, external } = identity(of, key, stack);
+  onlyName(of, external);
+  const driver = of.text('driver') || 'local';
+  if (driver !== 'local' && driver !== 'default') {
+    of.at('driver').error(`the volume driver ${driver} is refused: hosts have no volume plugins`, 'use driver: local; driver_opts with type, o and device mount NFS and others');
+  }
+  return { name, external, driver: 'local', driverOpts: of.pairs('driver_opts'), labels: of.pairs('labels') };
+}
+
+/** Content from `file`, `environment` or `content`, one of them. */
+export function makeFileObject(kind: 'secret' | 'config', of: Reader, key: string, stack: string, session: Session, lookup: (name: string) => string | undefined): FileObjectSpec {
+  const { name, external } = identity(of, key, stack);
+  onlyName(of, external);
+  const base = { name, external, labels: of.pairs('labels') };
+  if (external) return base;
+  const sources = ['file', 'environment', 'content'].filter((source) => of.has(source));
+  const [source] = sources;
+  if (source === undefined || sources.length > 1) {
+    if (source !== undefined || !of.has('driver')) of.error(source === undefined ? `the ${kind} has no content` : `a ${kind} has one of ${sources.join(', ')}, not several`, 'give it file, environment or content, or external: true');
+    return base;
+  }
+  const data = contentOf(of, source, session, lookup);
+  if (data === null) return base;
+  if (data.length > session.limits.objectBytes) {
+    of.at(source).error(`the ${kind} has ${data.length} bytes, more than ${session.limits.objectBytes}, the limit`, 'put large files into the image or a volume');
+    return base;
+  }
+  return { ...base, content: base64(data), digest: `sha256:${sha256(data)}` };
+}
+
+function contentOf(of: Reader, source: string, session: Session, lookup: (name: string) => string | undefined): Uint8Array | null {
+  const at = of.at(source);
+  const text = of.text(source);
+  if (text === undefined) return null;
+  if (source === 'content') return new TextEncoder().encode(text);
+  if (source === 'file') {
+    const content = readBytes(session, text, at.mark, at.path);
+    return typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  }
+  const value = lookup(text);
+  if (value === undefined) at.error(`the variable ${text} is not set`, `set ${text} in the environment or in .env`);
+  return value === undefined ? null : new TextEncoder().encode(value);
+}

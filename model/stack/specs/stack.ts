@@ -1,0 +1,75 @@
+/** The whole tree → the stack's spec. */
+import type { FileObjectSpec, NetworkSpec, ServiceSpec, StackSpec, VolumeSpec } from '../../spec.ts';
+import type { Session } from '../assemble/context.ts';
+import type { MapNode } from '../parse/tree.ts';
+import { checkCycles, checkPorts } from './checks.ts';
+import type { NamedNetwork, StackContext } from './context.ts';
+import { Reader } from './reader.ts';
+import { makeFileObject, makeNetwork, makeVolume } from './resources.ts';
+import { makeService } from './service.ts';
+
+const serviceName = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+
+export interface StackSources {
+  readonly tree: MapNode;
+  readonly name: string;
+  readonly session: Session;
+  readonly lookup: (name: string) => string | undefined;
+  readonly inactive: ReadonlyMap<string, readonly string[]>;
+}
+
+export function makeStack({ tree, name, session, lookup, inactive }: StackSources): StackSpec {
+  const top = new Reader(tree, null, tree, session.sink);
+  const networks = new Map<string, NamedNetwork>(top.at('networks').children().map(([key, of]) => [key, makeNetwork(of, key, name)]));
+  if (!networks.has('default')) networks.set('default', defaultNetwork(name));
+  const volumes = new Map<string, VolumeSpec>(top.at('volumes').children().map(([key, of]) => [key, makeVolume(of, key, name)]));
+  const objects = (section: 'secrets' | 'configs', kind: 'secret' | 'config'): ReadonlyMap<string, FileObjectSpec> =>
+    new Map(top.at(section).children().map(([key, of]) => [key, makeFileObject(kind, of, key, name, session, lookup)]));
+  const secrets = objects('secrets', 'secret');
+  const configs = objects('configs', 'config');
+
+  const all = top.at('services').children();
+  if (all.length === 0 && inactive.size === 0) top.error('the stack has no services', 'add services:');
+  if (all.length === 0 && inactive.size > 0) top.at('services').error('every service belongs to a profile, and none is switched on', `apply with --profile ${[...inactive.values()].flat()[0] ?? ''}`);
+  const context: StackContext = {
+    session, stack: name, networks, volumes, secrets, configs, inactive,
+    services: new Set(all.map(([key]) => key)), ...relations(all),
+  };
+  const services: Record<string, ServiceSpec> = {};
+  for (const [key, service] of all) {
+    if (!serviceName.test(key)) service.error(`${JSON.stringify(key)} cannot be a service's name`, 'use up to 63 letters, digits, . _ -, the first a letter or digit');
+    else services[key] = makeService(service, key, context);
+  }
+  const at = (key: string): Reader => top.at('services').at(key);
+  checkCycles(services, at);
+  checkPorts(services, at);
+  return {
+    name, services, networks: usedNetworks(networks, services),
+    volumes: Object.fromEntries(volumes), secrets: Object.fromEntries(secrets), configs: Object.fromEntries(configs),
+  };
+}
+
+export function defaultNetwork(stack: string): NamedNetwork {
+  return { spec: { name: `${stack}_default`, external: false, internal: false, driver: 'overlay', driverOpts: {}, labels: {} }, hostMode: null };
+}
+
+/** Networks that no service is on are not made. */
+function usedNetworks(networks: ReadonlyMap<string, NamedNetwork>, services: Readonly<Record<string, ServiceSpec>>): Readonly<Record<string, NetworkSpec>> {
+  const used = new Set(Object.values(services).flatMap((service) => service.networks.map((attachment) => attachment.network)));
+  return Object.fromEntries([...networks].filter(([, { spec }]) => used.has(spec.name)).map(([key, { spec }]) => [key, spec]));
+}
+
+function relations(services: readonly (readonly [string, Reader])[]): Pick<StackContext, 'linkAliases' | 'awaited'> {
+  const linkAliases = new Map<string, readonly string[]>();
+  const awaited = new Set<string>();
+  for (const [, service] of services) {
+    for (const link of service.strings('links') ?? []) {
+      const [target = '', alias] = link.split(':', 2);
+      if (alias !== undefined && alias !== '' && alias !== target) linkAliases.set(target, [...(linkAliases.get(target) ?? []), alias]);
+    }
+    for (const [target, dependency] of service.at('depends_on').children()) {
+      if (dependency.text('condition') === 'service_completed_successfully') awaited.add(target);
+    }
+  }
+  return { linkAliases, awaited };
+}
