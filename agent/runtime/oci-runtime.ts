@@ -5,17 +5,15 @@
  * controllers on v1, under the source name `tsorch`, by which any of our agents can tell them later and the last one to
  * leave unmounts them.
  */
-import { execFile } from 'node:child_process';
 import { access, constants, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Clock } from '../../lib/clock.ts';
+import { mount, unmount } from '../../lib/linux/mount.ts';
 import type { Log } from '../../lib/log.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
 import { type CgroupLayout, readCgroupLayout } from './cgroup.ts';
 import { parseMounts } from './mountinfo.ts';
 
-const run = promisify(execFile);
 const mountSource = 'tsorch';
 export const runcShim = 'io.containerd.runc.v2';
 
@@ -88,7 +86,7 @@ export async function claimControllers(layout: CgroupLayout, clock: Clock): Prom
     while (clock.monotonic() < until && (await controllersOn(layout.v2)).includes(controller)) await clock.sleep(20);
     if (!(await controllersOn(layout.v2)).includes(controller)) continue;
     try {
-      await run('mount', ['-t', 'cgroup', '-o', controller, mountSource, directory]);
+      mount(mountSource, directory, 'cgroup', 0, controller);
     } catch (error) {
       if (mine) await rmdir(directory).catch(() => {});
       throw new TsorchError('unsupported', `cgroup controller ${controller} is on v2 and cannot be mounted on v1: ${describeError(error)}`, { cause: error });
@@ -99,14 +97,14 @@ export async function claimControllers(layout: CgroupLayout, clock: Clock): Prom
 /** Undoes `claimControllers` where no agent uses it any more. */
 export async function releaseControllers(log: Log): Promise<void> {
   const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
-  for (const mount of mounts.filter((m) => m.type === 'cgroup' && m.source === mountSource)) {
-    const entries = await readdir(mount.target, { withFileTypes: true }).catch(() => []);
+  for (const { target } of mounts.filter((m) => m.type === 'cgroup' && m.source === mountSource)) {
+    const entries = await readdir(target, { withFileTypes: true }).catch(() => []);
     if (entries.some((entry) => entry.isDirectory())) continue;
     try {
-      await run('umount', [mount.target]);
-      await rmdir(mount.target);
+      unmount(target);
+      await rmdir(target);
     } catch (error) {
-      log.warn('a cgroup mount of ours stays', { target: mount.target, error });
+      log.warn('a cgroup mount of ours stays', { target, error });
     }
   }
 }

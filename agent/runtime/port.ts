@@ -94,6 +94,8 @@ export interface RuntimeContainer {
   readonly state: 'created' | 'running' | 'stopped' | 'unknown';
   readonly pid: number;
   readonly exit?: ExitStatus;
+  /** From `create` only: what the host could not give as asked for, such as a clamped ulimit. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ExitStatus {

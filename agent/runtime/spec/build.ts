@@ -82,7 +82,7 @@ export function buildSpec(input: SpecInput): BuiltSpec {
         cgroupsPath: input.cgroupsPath,
         namespaces: namespaces(request.netns, host),
         resources: { devices: deviceRules(spec.privileged, devices), ...limits.resources },
-        ...(devices.length === 0 ? {} : { devices: devices.map(({ mode, permissions: _, ...device }) => ({ ...device, fileMode: mode })) }),
+        ...(devices.length === 0 ? {} : { devices: devices.map(({ path, type, major, minor, mode, uid, gid }) => ({ path, type, major, minor, fileMode: mode, uid, gid })) }),
         maskedPaths: open ? [] : maskedPaths,
         readonlyPaths: open ? [] : readonlyPaths,
         sysctl: resolveSysctls({ sysctls: request.sysctls, hostNetwork: request.netns === null, domainname: request.domainname }),

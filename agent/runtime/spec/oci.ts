@@ -110,3 +110,10 @@ export function specJson(value: OciSpec | OciProcess | OciResources): string {
   const text = JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `\u0000${item}\u0000` : item));
   return text.replace(/"\\u0000(\d+)\\u0000"/g, '$1');
 }
+
+const noLimit = 2n ** 64n - 1n;
+
+/** The reverse of `specJson`. The only number above 2^53 that is ever written is "unlimited". */
+export function parseSpec(text: string): OciSpec {
+  return JSON.parse(text, (_key, item: unknown) => (typeof item === 'number' && item > Number.MAX_SAFE_INTEGER ? noLimit : item)) as OciSpec;
+}

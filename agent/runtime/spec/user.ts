@@ -31,7 +31,7 @@ interface GroupEntry {
  * list the user count unless a group is given, as in Docker.
  */
 export function resolveAccount(user: string, groupAdd: readonly string[], files: AccountFiles): Account {
-  const [userPart = '', groupPart] = splitUser(user);
+  const [userPart, groupPart] = splitUser(user);
   const passwd = parsePasswd(files.passwd ?? '');
   const groups = parseGroup(files.group ?? '');
   const wanted = userPart === '' ? '0' : userPart;

@@ -39,11 +39,18 @@ export interface Container {
   spec: Any | undefined;
   snapshotter: string;
   snapshotKey: string;
+  /** Values of the client's own, by name. */
+  extensions: { [key: string]: Any };
 }
 
 export interface Container_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface Container_ExtensionsEntry {
+  key: string;
+  value: Any | undefined;
 }
 
 export interface GetContainerRequest {
@@ -144,7 +151,16 @@ export const Runtime: MessageFns<Runtime> = {
 };
 
 function createBaseContainer(): Container {
-  return { id: "", labels: {}, image: "", runtime: undefined, spec: undefined, snapshotter: "", snapshotKey: "" };
+  return {
+    id: "",
+    labels: {},
+    image: "",
+    runtime: undefined,
+    spec: undefined,
+    snapshotter: "",
+    snapshotKey: "",
+    extensions: {},
+  };
 }
 
 export const Container: MessageFns<Container> = {
@@ -170,6 +186,9 @@ export const Container: MessageFns<Container> = {
     if (message.snapshotKey !== "") {
       writer.uint32(58).string(message.snapshotKey);
     }
+    globalThis.Object.entries(message.extensions).forEach(([key, value]: [string, Any]) => {
+      Container_ExtensionsEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
     return writer;
   },
 
@@ -245,6 +264,17 @@ export const Container: MessageFns<Container> = {
             message.snapshotKey = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = Container_ExtensionsEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.extensions[entry10.key] = entry10.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -279,6 +309,15 @@ export const Container: MessageFns<Container> = {
     message.spec = (object.spec !== undefined && object.spec !== null) ? Any.fromPartial(object.spec) : undefined;
     message.snapshotter = object.snapshotter ?? "";
     message.snapshotKey = object.snapshotKey ?? "";
+    message.extensions = (globalThis.Object.entries(object.extensions ?? {}) as [string, Any][]).reduce(
+      (acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
+        if (value !== undefined) {
+          acc[key] = Any.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
@@ -346,6 +385,73 @@ export const Container_LabelsEntry: MessageFns<Container_LabelsEntry> = {
     const message = createBaseContainer_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseContainer_ExtensionsEntry(): Container_ExtensionsEntry {
+  return { key: "", value: undefined };
+}
+
+export const Container_ExtensionsEntry: MessageFns<Container_ExtensionsEntry> = {
+  encode(message: Container_ExtensionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Any.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Container_ExtensionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContainer_ExtensionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Container_ExtensionsEntry>): Container_ExtensionsEntry {
+    return Container_ExtensionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Container_ExtensionsEntry>): Container_ExtensionsEntry {
+    const message = createBaseContainer_ExtensionsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Any.fromPartial(object.value) : undefined;
     return message;
   },
 };

@@ -1,0 +1,164 @@
+/** containerd's content store as a blob store, under a lease. */
+import { createHash, randomBytes } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
+import { isCode, TsorchError } from '../../model/errors.ts';
+import { ContentService, WriteAction, type WriteReply, type WriteRequest } from '../../proto/gen/containerd/content.ts';
+import { type ContainerdClient, rpcError, statusOf } from '../runtime/client.ts';
+import type { BlobStore } from './blobs.ts';
+
+const pieceBytes = 1 << 20;
+/** Pieces sent ahead of their acknowledgement. */
+const window = 8;
+const mostDocument = 16 << 20;
+
+export class ContentStore implements BlobStore {
+  readonly #client: ContainerdClient;
+  readonly #lease: string | undefined;
+
+  /** Without a lease only for reading. */
+  constructor(client: ContainerdClient, lease?: string) {
+    this.#client = client;
+    this.#lease = lease;
+  }
+
+  async has(digest: string): Promise<boolean> {
+    try {
+      await this.#client.call(ContentService.info, { digest });
+      return true;
+    } catch (error) {
+      if (isCode(error, 'not-found')) return false;
+      throw error;
+    }
+  }
+
+  async read(digest: string): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let size = 0;
+    try {
+      for await (const reply of this.#client.stream(ContentService.read, { digest, offset: 0, size: 0 }, { deadlineMs: 60_000 })) {
+        const { data } = reply as { data: Buffer };
+        size += data.length;
+        if (size > mostDocument) throw new TsorchError('invalid', `${digest} is too large for an image document`);
+        parts.push(data);
+      }
+    } catch (error) {
+      throw rpcError(ContentService.read.path, error);
+    }
+    return Buffer.concat(parts);
+  }
+
+  async write(expected: string | null, size: number, data: AsyncIterable<Uint8Array>): Promise<string> {
+    // A name of its own: two loads of the same blob at once must not meet.
+    const ref = `tsorch-${randomBytes(12).toString('hex')}`;
+    const writer = new Writer(this.#client, ref, this.#lease);
+    const hash = expected === null ? createHash('sha256') : null;
+    let offset = 0;
+    try {
+      await writer.exchange({ action: WriteAction.STAT, ref, total: size, expected: expected ?? '' });
+      for await (const piece of pieces(data)) {
+        hash?.update(piece);
+        await writer.send({ action: WriteAction.WRITE, ref, offset, data: piece });
+        offset += piece.length;
+      }
+      const digest = expected ?? `sha256:${hash?.digest('hex') ?? ''}`;
+      if (offset !== size) throw new TsorchError('invalid', `blob ${digest} has ${offset} bytes, ${size} were announced`);
+      await writer.commit({ action: WriteAction.COMMIT, ref, offset, total: size, expected: digest });
+      return digest;
+    } catch (error) {
+      writer.cancel();
+      if (statusOf(error) === status.ALREADY_EXISTS) {
+        for await (const piece of data) hash?.update(piece);
+        return expected ?? `sha256:${hash?.digest('hex') ?? ''}`;
+      }
+      await this.#client.call(ContentService.abort, { ref }).catch(() => {});
+      throw writeFailure(error, expected);
+    }
+  }
+}
+
+function writeFailure(error: unknown, expected: string | null): unknown {
+  if (!(error instanceof TsorchError)) return error;
+  if (/no space left|disk quota/i.test(error.message)) return new TsorchError('exhausted', `no space left for ${expected ?? 'a layer'}`, { cause: error, hint: 'free disk space on the host' });
+  if (/unexpected commit (digest|size)/.test(error.message)) return new TsorchError('invalid', `blob ${expected ?? ''} is corrupt: its content has another digest`, { cause: error, hint: 'the archive is damaged: make it again' });
+  return error;
+}
+
+async function* pieces(data: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
+  let waiting: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of data) {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + pieceBytes - bytes);
+      waiting.push(part);
+      bytes += part.length;
+      at += part.length;
+      if (bytes < pieceBytes) continue;
+      yield Buffer.concat(waiting);
+      [waiting, bytes] = [[], 0];
+    }
+  }
+  if (bytes > 0) yield Buffer.concat(waiting);
+}
+
+/** One write stream: requests go out, each is answered by one reply. */
+class Writer {
+  readonly #stream;
+  readonly #replies: WriteReply[] = [];
+  #wake: (() => void) | undefined;
+  #failure: unknown;
+  #ended = false;
+  #unanswered = 0;
+
+  constructor(client: ContainerdClient, ref: string, lease: string | undefined) {
+    this.#stream = client.duplex<WriteRequest, WriteReply>(ContentService.write, lease === undefined ? {} : { lease });
+    this.#stream.on('data', (reply: WriteReply) => {
+      this.#replies.push(reply);
+      this.#wake?.();
+    });
+    this.#stream.on('error', (error) => {
+      this.#failure ??= rpcError(`${ContentService.write.path} ${ref}`, error);
+      this.#wake?.();
+    });
+    this.#stream.on('end', () => {
+      this.#ended = true;
+      this.#wake?.();
+    });
+  }
+
+  /** Sends, and waits only when too much is unanswered. */
+  async send(request: Partial<WriteRequest>): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#unanswered++;
+    const room = this.#stream.write({ action: WriteAction.STAT, ref: '', total: 0, expected: '', offset: 0, data: Buffer.alloc(0), labels: {}, ...request });
+    if (!room || this.#unanswered > window) await this.#reply();
+  }
+
+  async exchange(request: Partial<WriteRequest>): Promise<void> {
+    await this.send(request);
+    while (this.#unanswered > 0) await this.#reply();
+  }
+
+  async commit(request: Partial<WriteRequest>): Promise<void> {
+    await this.exchange(request);
+    this.#stream.end();
+  }
+
+  cancel(): void {
+    this.#stream.cancel();
+  }
+
+  async #reply(): Promise<void> {
+    for (;;) {
+      if (this.#replies.shift()) {
+        this.#unanswered--;
+        return;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#ended) throw new TsorchError('unavailable', 'containerd ended a write of its own accord');
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
+}

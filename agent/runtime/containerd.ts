@@ -1,0 +1,133 @@
+/** The runtime port on containerd's native API. */
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { isCode, TsorchError } from '../../model/errors.ts';
+import type { ContainerSpec } from '../../model/spec.ts';
+import { ContainersService } from '../../proto/gen/containerd/containers.ts';
+import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
+import { ensureCgroup2, readCgroupLayout } from './cgroup.ts';
+import { type ContainerdClient, jsonAny } from './client.ts';
+import { decodeKnown, getContainer, orNothing, type RuntimeContext } from './context.ts';
+import { type AccountCache, createContainer } from './create.ts';
+import { execInContainer, sweepExecs } from './exec.ts';
+import { runtimeFailure } from './failure.ts';
+import { readHostFacts } from './host.ts';
+import { containerdId } from './ids.ts';
+import { Limit } from './limit.ts';
+import { chooseRuntime } from './oci-runtime.ts';
+import type { CreateRequest, ExecProcess, ExecRequest, ExitStatus, Runtime, RuntimeContainer } from './port.ts';
+import { removeContainer } from './remove.ts';
+import { specJson } from './spec/oci.ts';
+import { resourceUpdate } from './spec/resources.ts';
+import { containerState } from './state.ts';
+import { waitForExit } from './wait.ts';
+import { type WatchHandlers, watchEvents } from './watch.ts';
+
+export interface ContainerdRuntimeOptions {
+  readonly client: ContainerdClient;
+  /** For pipes; emptied of what an earlier run left. */
+  readonly runDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Containers are at `/<prefix>/<pod>/<container>` in every cgroup hierarchy; hosts that share a kernel have one each. */
+  readonly cgroupPrefix?: string;
+  /** `crun`, `runc` or a path; absent: crun when it is there and works. */
+  readonly runtime?: string;
+  readonly snapshotter?: string;
+  /** Creates under way at a time: more only makes each slower. */
+  readonly parallel?: number;
+}
+
+export const defaultCgroupPrefix = 'tsorch';
+export const defaultSnapshotter = 'overlayfs';
+
+/** Makes the host ready and what an earlier run left in order. Throws `unsupported` when there is no OCI runtime. */
+export async function openContainerdRuntime(options: ContainerdRuntimeOptions): Promise<ContainerdRuntime> {
+  const { client, runDir, clock, log } = options;
+  await mkdir(runDir, { recursive: true });
+  const oci = await chooseRuntime({ clock, log, ...(options.runtime === undefined ? {} : { prefer: options.runtime }) });
+  const layout = await readCgroupLayout();
+  const cgroupPrefix = options.cgroupPrefix ?? defaultCgroupPrefix;
+  await ensureCgroup2(layout, cgroupPrefix);
+  const context: RuntimeContext = {
+    client, oci, layout, cgroupPrefix, runDir, clock, log,
+    host: await readHostFacts(layout),
+    snapshotter: options.snapshotter ?? defaultSnapshotter,
+    known: new Map(),
+  };
+  await sweepExecs(context);
+  return new ContainerdRuntime(context, options.parallel ?? Math.max(4, 2 * availableParallelism()));
+}
+
+export class ContainerdRuntime implements Runtime {
+  readonly context: RuntimeContext;
+  readonly #creates: Limit;
+  readonly #accounts: AccountCache = new Map();
+
+  constructor(context: RuntimeContext, parallel: number) {
+    this.context = context;
+    this.#creates = new Limit(parallel);
+  }
+
+  async list(): Promise<readonly RuntimeContainer[]> {
+    const { client } = this.context;
+    const [{ containers }, { tasks }] = await Promise.all([client.call(ContainersService.list, { filters: [] }), client.call(TasksService.list, { filter: '' })]);
+    const processes = new Map(tasks.map((process) => [process.id, process]));
+    return containers.flatMap((container) => {
+      const known = decodeKnown(this.context, container);
+      return known ? [containerState(this.context, known, processes.get(container.id))] : [];
+    });
+  }
+
+  create(request: CreateRequest): Promise<RuntimeContainer> {
+    return this.#creates.run(() => createContainer(this.context, this.#accounts, request));
+  }
+
+  async start(id: string): Promise<void> {
+    const containerId = containerdId(id);
+    const { client } = this.context;
+    try {
+      await client.call(TasksService.start, { containerId, execId: '' }, { deadlineMs: 60_000 });
+    } catch (error) {
+      if (isCode(error, 'not-found') || isCode(error, 'unavailable') || isCode(error, 'timeout')) throw error;
+      // Started before, by a call whose answer was lost.
+      const reply = await client.call(TasksService.get, { containerId, execId: '' });
+      if (reply.process && reply.process.status !== Status.CREATED && reply.process.status !== Status.UNKNOWN) return;
+      throw runtimeFailure(error, `container ${id}`);
+    }
+  }
+
+  async kill(id: string, signal: number): Promise<void> {
+    await orNothing(this.context.client.call(TasksService.kill, { containerId: containerdId(id), execId: '', signal, all: false }));
+  }
+
+  remove(id: string): Promise<void> {
+    return removeContainer(this.context, id);
+  }
+
+  async wait(id: string, signal: AbortSignal): Promise<ExitStatus> {
+    await getContainer(this.context, id);
+    return await waitForExit(this.context, containerdId(id), '', signal);
+  }
+
+  exec(id: string, request: ExecRequest): Promise<ExecProcess> {
+    return execInContainer(this.context, id, request);
+  }
+
+  watch(handlers: WatchHandlers, signal: AbortSignal): void {
+    void watchEvents(this.context, handlers, () => this.list(), signal);
+  }
+
+  async update(id: string, limits: ContainerSpec['limits']): Promise<void> {
+    const { resources, warnings } = resourceUpdate(limits, this.context.host.swapLimits);
+    for (const warning of warnings) this.context.log.warn(warning, { container: id });
+    try {
+      await this.context.client.call(TasksService.update, { containerId: containerdId(id), resources: jsonAny('LinuxResources', specJson(resources)) });
+    } catch (error) {
+      if (isCode(error, 'not-found')) throw new TsorchError('conflict', `container ${id} is not running`, { cause: error });
+      throw runtimeFailure(error, `container ${id}`);
+    }
+  }
+}

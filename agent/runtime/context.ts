@@ -1,0 +1,77 @@
+/** What the parts of the containerd runtime share. */
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { isCode, TsorchError } from '../../model/errors.ts';
+import { type Container, ContainersService } from '../../proto/gen/containerd/containers.ts';
+import type { Any, Timestamp } from '../../proto/gen/containerd/types.ts';
+import type { CgroupLayout } from './cgroup.ts';
+import type { ContainerdClient } from './client.ts';
+import { containerdId } from './ids.ts';
+import type { OciRuntime } from './oci-runtime.ts';
+import type { HostFacts } from './spec/facts.ts';
+
+export interface RuntimeContext {
+  readonly client: ContainerdClient;
+  readonly host: HostFacts;
+  readonly layout: CgroupLayout;
+  readonly oci: OciRuntime;
+  readonly snapshotter: string;
+  readonly cgroupPrefix: string;
+  readonly runDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Containers met so far, by containerd's id. */
+  readonly known: Map<string, Known>;
+}
+
+export interface Known {
+  readonly id: string;
+  readonly podId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cgroup: string;
+  /** An OOM kill was reported; the second sign of the same one is not. */
+  oom: boolean;
+}
+
+const extension = 'tsorch.container';
+
+/** Kept with the record in an extension, because labels are limited to 4 KiB. */
+export function encodeKnown(known: Omit<Known, 'oom'>): Record<string, Any> {
+  const { id, podId, labels, cgroup } = known;
+  return { [extension]: { typeUrl: extension, value: Buffer.from(JSON.stringify({ id, podId, labels, cgroup })) } };
+}
+
+/** Remembers it too. null for a record that is not ours. */
+export function decodeKnown(context: RuntimeContext, container: Container): Known | null {
+  const met = context.known.get(container.id);
+  if (met) return met;
+  const value = container.extensions[extension]?.value;
+  if (value === undefined) return null;
+  const known: Known = { ...(JSON.parse(value.toString('utf8')) as Omit<Known, 'oom'>), oom: false };
+  context.known.set(container.id, known);
+  return known;
+}
+
+/** The record of a container by our id; `not-found` when there is none. */
+export async function getContainer(context: RuntimeContext, id: string): Promise<Container> {
+  const { container } = await context.client.call(ContainersService.get, { id: containerdId(id) });
+  if (!container) throw new TsorchError('not-found', `there is no container ${id}`);
+  return container;
+}
+
+/** `undefined` instead of a `not-found` error. */
+export async function orNothing<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    if (isCode(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
+/** Milliseconds since the epoch; `fallback` when containerd does not know. */
+export function milliseconds(time: Timestamp | undefined, fallback: number): number {
+  // The zero time of Go lies before the epoch.
+  if (!time || time.seconds <= 0) return fallback;
+  return time.seconds * 1000 + Math.floor(time.nanos / 1e6);
+}
