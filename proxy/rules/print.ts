@@ -12,7 +12,6 @@ export function printRule({ when, then }: Rule): string {
 export function printMatch(match: Match): string {
   switch (match.match) {
     case 'in': return `${printKey(match.key)} ${match.not ? '!= ' : ''}@${match.set}`;
-    case 'known': return printOperand(match.operand);
     case 'equals': return `${match.field} ${match.not ? '!= ' : ''}${match.text}`;
     case 'ct state': return `ct state ${match.states.join(',')}`;
     case 'ct status dnat': return 'ct status dnat';
@@ -40,7 +39,6 @@ function printOperand(operand: Operand): string {
     case 'packet': return operand.field;
     case 'constant': return operand.text;
     case 'numgen': return `numgen ${operand.kind} mod ${operand.modulus}`;
-    case 'map': return `${printKey(operand.key)} map @${operand.map}`;
   }
 }
 

@@ -15,7 +15,7 @@ export interface SetDeclaration {
   readonly comment: string;
 }
 
-/** A key's or value's fields, joined by ` . `: `10.48.0.3 . 2`, `tcp . 8080`; verdicts are `goto chain`. */
+/** A key's or value's fields, joined by ` . `: `10.48.0.3 . 2`, `tcp . 8080`; verdicts are `goto chain` or `jump chain`. */
 export interface SetElement {
   readonly set: string;
   readonly key: string;
@@ -28,14 +28,10 @@ export type Operand =
   | { readonly from: 'packet'; readonly field: PacketField }
   | { readonly from: 'constant'; readonly type: FieldType; readonly text: string }
   /** `inc`: exact round robin over 0 … modulus-1 by an atomic counter that belongs to the rule. */
-  | { readonly from: 'numgen'; readonly kind: 'inc' | 'random'; readonly modulus: number }
-  /** What a map holds for a key; the rule does not match when it holds nothing. */
-  | { readonly from: 'map'; readonly key: readonly Operand[]; readonly map: string };
+  | { readonly from: 'numgen'; readonly kind: 'inc' | 'random'; readonly modulus: number };
 
 export type Match =
   | { readonly match: 'in'; readonly key: readonly Operand[]; readonly set: string; readonly not: boolean }
-  /** The operand has a value: a lookup found something. */
-  | { readonly match: 'known'; readonly operand: Operand }
   | { readonly match: 'equals'; readonly field: PacketField; readonly type: FieldType; readonly text: string; readonly not: boolean }
   | { readonly match: 'ct state'; readonly states: readonly CtState[] }
   | { readonly match: 'ct status dnat' }
@@ -49,6 +45,7 @@ export type CtState = 'new' | 'established' | 'related';
 export type Statement =
   | { readonly do: 'accept' | 'drop' | 'return' | 'masquerade' | 'reject with tcp reset' | 'reject with icmp admin-prohibited' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
+  /** Does what the map says for the key; goes on with the next rule when it says nothing. */
   | { readonly do: 'vmap'; readonly key: readonly Operand[]; readonly map: string }
   /** The map's value is an address, or an address and a port when `port` is true. */
   | { readonly do: 'dnat'; readonly key: readonly Operand[]; readonly map: string; readonly port: boolean };

@@ -9,12 +9,12 @@
  *  this host ─► output (nat, filter) ─► postrouting ─► out
  * ```
  *
- * Who may talk: pods that share a network, by `signatures` (address → set of networks) and `talk` (set of networks,
- * local pod). It is symmetric and looks at addresses alone, so the sender's address must be true: `fib saddr . iif oif`.
+ * Who may talk: pods that share a network, by `signatures` (address → set of networks, as a chain) and `talk` (set of
+ * networks, local pod). It is symmetric and looks at addresses alone, so the sender's address must be true: `fib saddr . iif oif`.
  * Only the host of the destination decides, except that a pod nobody knows is stopped where it is.
  */
 import { daddr, dport, isIn, l4proto, notIn, originalDaddr, rule, saddr } from './rule.ts';
-import type { BaseChain, Match, Operand, PlainChain, SetDeclaration, SetElement } from './rule.ts';
+import type { BaseChain, Match, PlainChain, SetDeclaration, SetElement } from './rule.ts';
 
 export const tableName = 'tsorch';
 
@@ -22,13 +22,14 @@ export const sets: readonly SetDeclaration[] = [
   { name: 'own', key: ['ipv4_addr'], interval: true, comment: 'the pods of this host' },
   { name: 'podnets', key: ['ipv4_addr'], interval: true, comment: 'the pods of every host' },
   { name: 'nodes', key: ['ipv4_addr'], comment: 'addresses of the other hosts' },
-  { name: 'signatures', key: ['ipv4_addr'], data: ['mark'], comment: 'every pod and its set of networks' },
+  { name: 'known', key: ['ipv4_addr'], comment: 'the pods of this host that the table lists' },
+  { name: 'signatures', key: ['ipv4_addr'], data: 'verdict', comment: 'every pod and its set of networks' },
   { name: 'talk', key: ['mark', 'ipv4_addr'], comment: 'which sets of networks reach which local pod' },
   { name: 'sealed', key: ['ipv4_addr'], comment: 'pods of this host on internal networks only' },
   { name: 'hairpin', key: ['ipv4_addr', 'ipv4_addr'], comment: 'local pods that reach themselves' },
   { name: 'unpublished', key: ['ipv4_addr'], interval: true, comment: 'addresses of this host on which nothing is published' },
   { name: 'vips', key: ['ipv4_addr'], comment: 'every virtual address, served or not' },
-  { name: 'vip-balancers', key: ['ipv4_addr'], data: 'verdict', comment: 'virtual addresses with endpoints' },
+  { name: 'vip-balancers', key: ['ipv4_addr'], data: 'verdict', comment: 'virtual addresses that are balanced exactly' },
   { name: 'vip-slots', key: ['ipv4_addr', 'mark'], data: ['ipv4_addr'], comment: 'their endpoints' },
   { name: 'ports', key: ['inet_proto', 'inet_service'], data: 'verdict', comment: 'published on every address' },
   { name: 'ports-at', key: ['ipv4_addr', 'inet_proto', 'inet_service'], data: 'verdict', comment: 'published on one address' },
@@ -43,7 +44,13 @@ export function setNamed(name: string): SetDeclaration {
   return found;
 }
 
-const signature: Operand = { from: 'map', key: [saddr], map: 'signatures' };
+/**
+ * With connect-time translation nftables sees virtual addresses only from pings and from processes that no hook covers.
+ * These go to one of as many slots at random: one rule for all services, so that a service costs elements and no rules
+ * (the kernel checks all rules anew whenever one is added). Six are even for one, two, three and six endpoints.
+ */
+export const spreadSlots = 6;
+
 const established: Match = { match: 'ct state', states: ['established', 'related'] };
 const fromElsewhere: Match = { match: 'fib saddr . iif oif', exists: false };
 const comesBack: Match = { match: 'fib saddr . iif oif', exists: true };
@@ -68,6 +75,7 @@ export function baseChains({ dnsAddress }: RulesetOptions): readonly BaseChain[]
   const toNameServer: Match = { match: 'equals', field: 'ip daddr', type: 'ipv4_addr', text: dnsAddress, not: false };
   const translate = [
     rule({ do: 'vmap', key: [daddr], map: 'vip-balancers' }),
+    rule({ do: 'dnat', key: [daddr, { from: 'numgen', kind: 'random', modulus: spreadSlots }], map: 'vip-slots', port: false }),
     rule({ do: 'vmap', key: [daddr, l4proto, dport], map: 'ports-at' }),
     rule({ match: 'fib daddr type local' }, notIn('unpublished', daddr), { do: 'vmap', key: [l4proto, dport], map: 'ports' }),
   ];
@@ -116,13 +124,13 @@ export const plainChains: readonly PlainChain[] = [
   {
     name: 'from-pod', rules: [
       rule(isIn('sealed', saddr), notIn('podnets', daddr), { do: 'goto', chain: 'refuse' }),
-      rule({ match: 'known', operand: signature }, { do: 'return' }),
+      rule(isIn('known', saddr), { do: 'return' }),
       rule({ do: 'goto', chain: 'refuse' }),
     ],
   },
   {
     name: 'to-pod', rules: [
-      rule(isIn('talk', signature, daddr), { do: 'accept' }),
+      rule({ do: 'vmap', key: [saddr], map: 'signatures' }),
       rule(...published, { do: 'accept' }),
       rule(isIn('nodes', saddr), comesBack, { do: 'accept' }),
       rule({ do: 'goto', chain: 'refuse' }),

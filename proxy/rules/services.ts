@@ -11,13 +11,7 @@ import { parseIp4 } from './address.ts';
 import type { Backend, Fragment, HostContext } from './fragment.ts';
 import { daddr, rule } from './rule.ts';
 import type { FieldType, Operand, Rule, SetElement } from './rule.ts';
-
-/**
- * With connect-time translation nftables sees virtual addresses only from pings and processes that no hook covers. Their
- * endpoints are chosen at random by chains shared by all services with as many, so that adding a service adds no rule
- * (the kernel checks all rules anew whenever one is added). More endpoints than this are not needed for that.
- */
-const spreadLimit = 16;
+import { spreadSlots } from './ruleset.ts';
 
 type Published = ServiceEntry['ports'][number];
 
@@ -62,11 +56,13 @@ function addVip(draft: Draft, vip: string, endpoints: readonly Endpoint[], host:
   // Without endpoints too: the hook refuses at once.
   draft.balancers.push({ key: vip, backends: endpoints.map(({ ip }) => ({ ip, port: 0 })) });
   if (endpoints.length === 0) return;
-  const exact = host.mode === 'nftables';
-  const count = exact ? endpoints.length : Math.min(endpoints.length, spreadLimit);
-  const chain = exact ? `vip-${vip}` : `spread-${count}`;
-  draft.elements.push({ set: 'vip-balancers', key: vip, data: `goto ${chain}` });
-  draft.chains.push({ name: chain, rules: balance([daddr], count, 'vip-slots', exact) });
+  let count = spreadSlots;
+  if (host.mode === 'nftables') {
+    const chain = `vip-${vip}`;
+    count = endpoints.length;
+    draft.elements.push({ set: 'vip-balancers', key: vip, data: `goto ${chain}` });
+    draft.chains.push({ name: chain, rules: balance([daddr], count, 'vip-slots') });
+  }
   const first = rotation(vip, endpoints);
   for (let slot = 0; slot < count; slot++) {
     draft.elements.push({ set: 'vip-slots', key: `${vip} . ${slot}`, data: (endpoints[(first + slot) % endpoints.length] as Endpoint).text });
@@ -87,7 +83,7 @@ function addPort(draft: Draft, port: Published, endpoints: readonly Endpoint[], 
   const chain = `port-${port.protocol}-${port.published}${at === undefined ? '' : `-${at}`}`;
   draft.elements.push({ set: at === undefined ? 'ports' : 'ports-at', key: name, data: `goto ${chain}` });
   const key = [constant('ipv4_addr', at ?? '0.0.0.0'), constant('inet_proto', port.protocol), constant('inet_service', String(port.published))];
-  draft.chains.push({ name: chain, rules: balance(key, endpoints.length, 'port-slots', true) });
+  draft.chains.push({ name: chain, rules: balance(key, endpoints.length, 'port-slots') });
   const first = rotation(name, endpoints);
   for (let slot = 0; slot < endpoints.length; slot++) {
     const endpoint = endpoints[(first + slot) % endpoints.length] as Endpoint;
@@ -103,10 +99,10 @@ function addPort(draft: Draft, port: Published, endpoints: readonly Endpoint[], 
  * Rules depend on the number of endpoints alone, so that replacing one endpoint by another changes elements and keeps the
  * counter. The second rule serves a packet that is between the two while the number shrinks: its slot is gone already.
  */
-function balance(key: readonly Operand[], count: number, map: 'vip-slots' | 'port-slots', exact: boolean): readonly Rule[] {
+function balance(key: readonly Operand[], count: number, map: 'vip-slots' | 'port-slots'): readonly Rule[] {
   const port = map === 'port-slots';
   return [
-    rule({ do: 'dnat', key: [...key, { from: 'numgen', kind: exact ? 'inc' : 'random', modulus: count }], map, port }),
+    rule({ do: 'dnat', key: [...key, { from: 'numgen', kind: 'inc', modulus: count }], map, port }),
     rule({ do: 'dnat', key: [...key, constant('mark', '0')], map, port }),
   ];
 }

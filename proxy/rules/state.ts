@@ -10,7 +10,7 @@ import { emptyFragment } from './fragment.ts';
 import type { Backend, Fragment, HostContext } from './fragment.ts';
 import { nodeFragment } from './nodes.ts';
 import { Overlay } from './overlay.ts';
-import { addSignatures, noSignatures, podFragment } from './pods.ts';
+import { addSignatures, noSignatures, podFragment, signatureFragment } from './pods.ts';
 import type { Signatures } from './pods.ts';
 import { printRule } from './print.ts';
 import type { Rule, SetElement } from './rule.ts';
@@ -113,6 +113,10 @@ export class RuleState {
     // A new signature, or a network that became internal, concerns pods of this host that did not change themselves.
     if (signatures !== this.#signatures || networksChanged) {
       for (const pod of table.pods.values()) if (pod.node === this.#host.nodeId) changed.add(pod.id);
+    }
+    if (signatures !== this.#signatures) {
+      const first = this.#signatures.networks.length + 1;
+      edit.replace(`signatures ${first}`, signatureFragment(signatures, first));
     }
     this.#signatures = signatures;
     for (const id of changed) {

@@ -136,8 +136,9 @@ class Walk {
         const verdict = this.#lookup(then.map, this.#key(then.key));
         if (verdict === undefined) return undefined;
         note();
-        const target = verdict.replace('goto ', '');
-        return this.#walk(target, this.#chain(target));
+        const [kind, target] = verdict.split(' ') as [string, string];
+        const outcome = this.#walk(target, this.#chain(target));
+        return kind === 'jump' && outcome === 'return' ? undefined : outcome;
       }
       case 'dnat': {
         const value = this.#lookup(then.map, this.#key(then.key));
@@ -158,7 +159,6 @@ class Walk {
         const key = this.#key(match.key);
         return key !== undefined && (this.#lookup(match.set, key) !== undefined) !== match.not;
       }
-      case 'known': return this.#operand(match.operand) !== undefined;
       case 'equals': return (this.#field(match.field) === match.text) !== match.not;
       case 'ct state': return match.states.includes(this.#packet.established ? 'established' : 'new');
       case 'ct status dnat': return this.#dnat;
@@ -177,7 +177,6 @@ class Walk {
       case 'packet': return this.#field(operand.field);
       case 'constant': return operand.text;
       case 'numgen': return String((this.#host.counter?.(operand.modulus) ?? 0) % operand.modulus);
-      case 'map': return this.#lookup(operand.map, this.#key(operand.key));
     }
   }
 

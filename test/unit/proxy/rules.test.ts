@@ -20,12 +20,13 @@ function meaning(state: RuleState): string {
   const names = new Map<string, string>();
   for (const { set, key, data } of state.elements()) {
     if (set !== 'signatures') continue;
-    for (const each of state.table.pods.values()) if (each.ip === key) names.set(data as string, [...each.networks].sort().join('+') || 'none');
+    for (const each of state.table.pods.values()) if (each.ip === key) names.set((data as string).slice('jump signature-'.length), [...each.networks].sort().join('+') || 'none');
   }
   return printState(state, { dnsAddress }).split('\n')
-    .map((line) => line.replace(/^( {4}[\d.]+ : )(\d+)$/, (_, head: string, id: string) => head + (names.get(id) ?? id)))
+    .map((line) => line.replace(/^( {4}[\d.]+ : jump signature-)(\d+)$/, (_, head: string, id: string) => head + (names.get(id) ?? id)))
     .map((line) => line.replace(/^ {4}(\d+) \. (\d+\.)/, (_, id: string, rest: string) => `    ${names.get(id) ?? 'unused'} . ${rest}`))
-    .filter((line) => !line.startsWith('    unused . '))
+    // Chains of signatures that nobody has any more stay until the next start.
+    .filter((line) => !line.startsWith('    unused . ') && !line.includes(' @talk accept') && !line.startsWith('  chain signature-') && line !== '  }')
     .sort().join('\n');
 }
 
@@ -148,7 +149,7 @@ describe('properties', () => {
       expect(elements).toEqual(new Map([...state.elements()].map((e) => [`${e.set} ${e.key}`, e.data ?? ''])));
       expect(chains).toEqual(new Set([...state.chains()].map(([name]) => name)));
       // Nothing leads to a chain that is not there, and every balancer finds each of its slots.
-      for (const { data } of state.elements()) if (data?.startsWith('goto ')) expect(chains.has(data.slice(5))).toBe(true);
+      for (const { data } of state.elements()) if (/^(goto|jump) /.test(data ?? '')) expect(chains.has((data as string).slice(5))).toBe(true);
     }), { numRuns: 200 });
   });
 });
