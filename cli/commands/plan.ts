@@ -46,7 +46,7 @@ export function renderPlan(plan: PlanResult, paint: Paint): string {
 
 function podLines(pod: PlannedPod, paint: Paint): string[] {
   const where = pod.node === null ? (pod.action === 'stop' ? '' : ` on ${paint('red', 'no node')}`) : ` on ${pod.node}`;
-  return [`    ${paint(podStyles[pod.action], pod.action)} ${pod.name}${where}`, ...pod.why.map((reason) => paint('dim', `        not ${reason.nodes.join(', ')}: ${plain(reason.message)}`))];
+  return [`    ${paint(podStyles[pod.action], pod.action)} ${pod.name}${where}`, ...pod.why.map((reason) => paint('dim', `        - ${plain(reason.message)}`))];
 }
 
 function value(of: unknown): string {

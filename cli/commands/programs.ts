@@ -3,23 +3,11 @@ import { type Command } from 'commander';
 import { UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { parsePairs } from '../output/values.ts';
-import type { HostArguments } from '../programs/arguments.ts';
+import type { HostArguments, MasterArguments } from '../programs/arguments.ts';
 import { collect, command } from './command.ts';
 
 export function programCommands(io: Io): readonly Command[] {
   return [masterCommand(io), hostCommand(io, 'host', 'agent and proxy of this host in one process'), hostCommand(io, 'agent', 'the agent alone'), hostCommand(io, 'proxy', 'the proxy alone')];
-}
-
-interface MasterFlags {
-  readonly stateDir: string;
-  readonly runDir: string;
-  readonly listen: string;
-  readonly grpc: string;
-  readonly etcdEndpoints?: string;
-  readonly name?: string;
-  readonly podCidr?: string;
-  readonly serviceCidr?: string;
-  readonly underlay?: string;
 }
 
 function masterCommand(io: Io): Command {
@@ -32,8 +20,8 @@ function masterCommand(io: Io): Command {
     .option('--name <name>', 'its name among masters')
     .option('--pod-cidr <cidr>', 'addresses for pods')
     .option('--service-cidr <cidr>', 'addresses for services')
-    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, direct')
-    .action(async (flags: MasterFlags) => {
+    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, route')
+    .action(async (flags: MasterArguments) => {
       const { runMasterProgram } = await import('../programs/master.ts');
       await runMasterProgram(flags, io.signal);
     });
@@ -65,7 +53,7 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
     .option('--label <key=value>', 'a label to join with; may be repeated', collect)
     .option('--cgroup-root <path>', 'the cgroup2 directory that pods and eBPF programs belong to (default the whole machine)')
     .option('--bpf-dir <path>', 'where eBPF programs are pinned', '/sys/fs/bpf/tsorch')
-    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, direct');
+    .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, route');
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');
   return made.action(async (flags: HostFlags) => {
     if (!flags.master && !io.env['TSORCH_MASTER'] && !flags.teardown) throw new UsageError('which master? write --master HOST:PORT');

@@ -1,4 +1,17 @@
-/** What a host's programs are started with, from the command line. */
+/** What the programs are started with, from the command line. */
+export interface MasterArguments {
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly listen: string;
+  readonly grpc: string;
+  /** Comma-separated URLs. */
+  readonly etcdEndpoints?: string;
+  readonly name?: string;
+  readonly podCidr?: string;
+  readonly serviceCidr?: string;
+  readonly underlay?: string;
+}
+
 export interface HostArguments {
   /** `host` is agent and proxy in one process. */
   readonly kind: 'host' | 'agent' | 'proxy';

@@ -25,12 +25,12 @@ export class FakeMaster {
   }
 
   on(route: string, answer: unknown): this {
-    this.#routes.set(route, typeof answer === 'function' ? (answer as Handler) : (_request, response) => void sendJson(response, 200, answer));
+    this.#routes.set(route, typeof answer === 'function' ? (answer as Handler) : (_request, response) => sendJson(response, 200, answer));
     return this;
   }
 
   fail(route: string, status: number, error: { readonly code: string; readonly message: string; readonly hint?: string }): this {
-    return this.on(route, (_request: FakeRequest, response: ServerResponse) => void sendJson(response, status, { error }));
+    return this.on(route, (_request: FakeRequest, response: ServerResponse) => sendJson(response, status, { error }));
   }
 
   get url(): string {

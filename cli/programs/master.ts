@@ -1,0 +1,39 @@
+/** `tsorch master`: flags to options. */
+import { TsorchError } from '../../model/errors.ts';
+import { runMaster } from '../../master/main.ts';
+import { UsageError } from '../exit.ts';
+import { ownVersion } from '../version.ts';
+import type { MasterArguments } from './arguments.ts';
+
+/** Runs until the signal fires. */
+export async function runMasterProgram(flags: MasterArguments, signal: AbortSignal): Promise<void> {
+  const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr } = flags;
+  const underlay = flags.underlay === undefined ? undefined : parseUnderlay(flags.underlay);
+  try {
+    await runMaster({
+      stateDir,
+      runDir,
+      listen: parseListen('--listen', listen),
+      grpc: parseListen('--grpc', grpc),
+      version: ownVersion(),
+      ...(etcdEndpoints === undefined ? {} : { etcdEndpoints: etcdEndpoints.split(',').map((url) => url.trim()).filter(Boolean) }),
+      ...(name === undefined ? {} : { name }),
+      ...(podCidr === undefined ? {} : { podCidr }),
+      ...(serviceCidr === undefined ? {} : { serviceCidr }),
+      ...(underlay === undefined ? {} : { underlay }),
+    }, signal);
+  } catch (error) {
+    // Being told to stop while starting is no failure.
+    if (!(signal.aborted && (error === signal.reason || (error instanceof TsorchError && error.code === 'aborted')))) throw error;
+  }
+}
+
+export function parseUnderlay(text: string): 'auto' | 'vxlan' | 'route' {
+  if (text === 'auto' || text === 'vxlan' || text === 'route') return text;
+  throw new UsageError(`--underlay ${text}: choose auto, vxlan or route`);
+}
+
+function parseListen(flag: string, text: string): string {
+  if (!/^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]|[\w.-]+):\d{1,5}$/i.test(text)) throw new UsageError(`${flag} ${text}: write ADDRESS:PORT`);
+  return text;
+}

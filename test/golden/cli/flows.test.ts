@@ -1,0 +1,270 @@
+/** Commands that stream: logs, events, exec, image load, waiting. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { renderPlan } from '../../../cli/commands/plan.ts';
+import { painter } from '../../../cli/output/color.ts';
+import { execChannel, type ExecQuery, type LogLine, type ServiceListItem } from '../../../model/api.ts';
+import { events, plan, pods, services } from './fixtures.ts';
+import { FakeMaster, fixedNow, runCli, type FakeRequest } from './harness.ts';
+
+let master: FakeMaster;
+
+beforeEach(async () => {
+  master = await new FakeMaster().start();
+});
+
+afterEach(() => master.stop());
+
+const logLine = (pod: string, line: string, change: Partial<LogLine> = {}): LogLine => ({ pod, podId: `id-${pod}`, node: 'node-1', stream: 'stdout', time: fixedNow, line, ...change });
+
+function answerLines(values: readonly unknown[]) {
+  return (_request: FakeRequest, response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.end(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
+  };
+}
+
+describe('logs', () => {
+  test('of a stack: who said it in front, stderr to stderr', async () => {
+    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'hello'), logLine('s_database.1', 'oops', { stream: 'stderr' }), logLine('s_web.1', '')]));
+    expect(await runCli(['logs', 's', '-f', '--tail', '10', '--since', '5m', '-t'], { master })).toEqual({
+      code: 0,
+      stdout: 's_web.1 | 2026-01-31T12:00:00.000Z hello\ns_web.1      | 2026-01-31T12:00:00.000Z \n',
+      stderr: 's_database.1 | 2026-01-31T12:00:00.000Z oops\n',
+    });
+    expect(master.requests[0]?.url).toBe(`/v1/logs?target=s&follow=true&tail=10&since=${fixedNow - 300_000}&timestamps=true`);
+  });
+
+  test('of one pod: what it wrote and nothing else, long lines whole', async () => {
+    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'a'.repeat(5), { partial: true }), logLine('s_web.1', 'bcd'), logLine('s_web.1', '\u001b[1mcolour of its own\u001b[0m')]));
+    expect((await runCli(['logs', 's_web.1'], { master })).stdout).toBe('aaaaabcd\n\u001b[1mcolour of its own\u001b[0m\n');
+  });
+
+  test('the pods have colours in a terminal', async () => {
+    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'x')]));
+    expect((await runCli(['logs', 's_web'], { master, columns: 80 })).stdout).toMatch(/^\u001b\[3\dms_web\.1 \|\u001b\[39m x\n$/);
+  });
+
+  test('a connection that breaks off says so', async () => {
+    master.on('GET /v1/logs', (_request: FakeRequest, response: ServerResponse) => {
+      response.writeHead(200).write(`${JSON.stringify(logLine('s_web.1', 'x'))}\n`, () => response.destroy());
+    });
+    const result = await runCli(['logs', '-f', 's_web.1'], { master });
+    expect(result).toMatchObject({ code: 6, stdout: 'x\n' });
+    expect(result.stderr).toMatch(/^error: cannot reach the master at .*: connection lost/);
+  });
+
+  test('Ctrl-C ends it quietly', async () => {
+    const stop = new AbortController();
+    master.on('GET /v1/logs', (_request: FakeRequest, response: ServerResponse) => {
+      response.writeHead(200).write(`${JSON.stringify(logLine('s_web.1', 'x'))}\n`, () => stop.abort(new Error('SIGINT')));
+    });
+    expect(await runCli(['logs', '-f', 's_web.1'], { master, signal: stop.signal })).toMatchObject({ code: 130, stderr: '' });
+  });
+});
+
+test('events as they happen', async () => {
+  master.on('GET /v1/events', (request: FakeRequest, response: ServerResponse) => {
+    expect(request.url).toBe('/v1/events?follow=true');
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end(events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''));
+  });
+  expect((await runCli(['events', '-f'], { master })).stdout).toBe('2026-01-31T11:59:00.000Z  pod/voting_vote.1  exit code 1\n');
+});
+
+test('the text of a plan', async () => {
+  await expect(renderPlan(plan, painter(false))).toMatchFileSnapshot('./expected/plan.txt');
+});
+
+describe('image load', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'ts-load-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  test('sends the file to the nodes and says what arrived', async () => {
+    const bytes = Buffer.alloc(3_000_000, 7);
+    await writeFile(join(directory, 'vote.tar'), bytes);
+    master.on('PUT /v1/images', answerLines([{ node: 'node-1', message: 'unpacking' }, { node: 'node-1', loaded: ['vote:1'] }]));
+    expect(await runCli(['image', 'load', 'vote.tar', '--node', 'node-1', '--node', 'node-2'], { master, cwd: directory })).toEqual({ code: 0, stdout: 'node-1: loaded vote:1\n', stderr: '' });
+    expect(master.requests[0]?.url).toBe('/v1/images?node=node-1&node=node-2');
+    expect(master.requests[0]?.body.equals(bytes)).toBe(true);
+  });
+
+  test('from standard input; one node that fails makes it fail', async () => {
+    master.on('PUT /v1/images', answerLines([{ node: 'node-1', error: 'no space left' }, { node: 'node-2', loaded: ['vote:1'] }]));
+    expect(await runCli(['image', 'load', '-'], { master, stdin: 'tar' })).toEqual({ code: 1, stdout: 'node-2: loaded vote:1\n', stderr: 'error: node-1: no space left\n' });
+    expect(master.requests[0]?.body.toString()).toBe('tar');
+  });
+});
+
+describe('waiting', () => {
+  const vote = services[1] as ServiceListItem;
+
+  /** Each look at the services sees the next state; the last one stays. */
+  function states(...list: readonly Partial<ServiceListItem>[]): void {
+    let look = 0;
+    master.on('GET /v1/services', (_request: FakeRequest, response: ServerResponse) => {
+      const state = list[Math.min(look, list.length - 1)] ?? {};
+      look += 1;
+      response.end(JSON.stringify([{ ...vote, ...state }]));
+    });
+    master.on('POST /v1/services/voting_vote/scale', vote);
+    const own = pods.filter((pod) => pod.service === 'voting_vote');
+    master.on('GET /v1/pods', (_request: FakeRequest, response: ServerResponse) => {
+      const done = look >= list.length;
+      response.end(JSON.stringify(own.map((pod) => (done ? { ...pod, state: 'running', ready: true, message: '' } : pod))));
+    });
+  }
+
+  test('a line per change in a pipe', async () => {
+    states({}, {}, { update: { state: 'completed', message: '' } });
+    const result = await runCli(['scale', 'voting_vote=2', '--wait'], { master });
+    expect(result.stdout.replace(/after .*/g, 'after …')).toBe(
+      'voting_vote scaled to 2\nvoting_vote 0/2 waiting: voting_vote.1: exit code 1, restarting in 400 ms (and 1 more)\nvoting_vote 2/2 ready after …\n',
+    );
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(master.requests[0]?.body.toString() ?? '')).toEqual({ replicas: 2 });
+  });
+
+  test('a block that redraws itself in a terminal', async () => {
+    states({}, { update: { state: 'completed', message: '' } });
+    const { stdout } = await runCli(['scale', 'voting_vote=2', '--wait'], { master, columns: 60, env: { NO_COLOR: '1' } });
+    expect(stdout).toContain('… voting_vote  0/2  waiting: voting_vote.1: exit');
+    expect(stdout).toContain('\u001b[1A\r\u001b[2K✔ voting_vote  2/2  ready');
+    for (const line of stdout.split('\n')) expect(line.replace(/\u001b\[[\dA-Z]*[A-Z]|\r/g, '').length).toBeLessThan(60);
+  });
+
+  test('the time is up: exit code 5, with the reason', async () => {
+    states({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
+    const result = await runCli(['scale', 'voting_vote=2', '--wait', '--timeout', '300ms'], { master });
+    expect(result.code).toBe(5);
+    expect(result.stderr).toBe('error: not ready after 300 ms: voting_vote (0/2, voting_vote.1: exit code 1, restarting in 400 ms); see `tsorch ps voting_vote -a`\n');
+  });
+
+  test('an update that was rolled back: exit code 1', async () => {
+    states({ update: { state: 'rolled-back', message: 'voting_vote.1 failed' } }, {});
+    const result = await runCli(['scale', 'voting_vote=2', '--wait'], { master });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('update rolled-back: voting_vote.1 failed');
+  });
+
+  test('a master that is away for a moment is waited for', async () => {
+    states({}, { update: { state: 'completed', message: '' } });
+    let failures = 2;
+    const { url } = master;
+    const flaky = await new FakeMaster().start();
+    try {
+      for (const path of ['GET /v1/services', 'GET /v1/pods', 'POST /v1/services/voting_vote/scale']) {
+        flaky.on(path, async (request: FakeRequest, response: ServerResponse) => {
+          if (request.method === 'GET' && failures-- > 0) return response.writeHead(503).end('{"error":{"code":"unavailable","message":"no leader"}}');
+          const answer = await fetch(`${url}${request.url}`, { method: request.method, ...(request.body.length > 0 ? { body: request.body } : {}) });
+          return response.end(Buffer.from(await answer.arrayBuffer()));
+        });
+      }
+      expect(await runCli(['scale', 'voting_vote=2', '--wait'], { master: flaky })).toMatchObject({ code: 0, stderr: '' });
+    } finally {
+      await flaky.stop();
+    }
+  });
+});
+
+describe('exec', () => {
+  let sockets: WebSocketServer;
+  let asked: ExecQuery | undefined;
+
+  function serve(handle: (socket: WebSocket, frames: AsyncIterable<Buffer>) => Promise<void>): void {
+    sockets = new WebSocketServer({ server: master.server, path: '/v1/exec' });
+    sockets.on('connection', (socket, request) => {
+      asked = JSON.parse(new URL(request.url ?? '', 'http://x').searchParams.get('q') ?? '') as ExecQuery;
+      const frames = new PassThrough({ objectMode: true });
+      socket.on('message', (data: Buffer) => frames.write(data));
+      socket.on('close', () => frames.end());
+      handle(socket, frames).catch(() => socket.terminate());
+    });
+  }
+
+  const send = (socket: WebSocket, channel: number, payload: Uint8Array | string) => socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(payload)]));
+
+  afterEach(() => void sockets.close());
+
+  test('output, errors and the exit code come through', async () => {
+    serve(async (socket, frames) => {
+      for await (const frame of frames) if (frame[0] === execChannel.stdinEnd) break;
+      send(socket, execChannel.stdout, 'out\n');
+      send(socket, execChannel.stderr, 'err\n');
+      send(socket, execChannel.exit, '{"code":42}');
+    });
+    expect(await runCli(['exec', '-u', 'www', '-e', 'A=1', '-e', 'HOME', '-e', 'NONE', '-w', '/srv', 'voting_vote.1', '--', 'ls', '-l', '--', '-x'], { master, env: { HOME: '/h' } })).toEqual({ code: 42, stdout: 'out\n', stderr: 'err\n' });
+    expect(asked).toEqual({ target: 'voting_vote.1', argv: ['ls', '-l', '--', '-x'], env: { A: '1', HOME: '/h' }, user: 'www', workingDir: '/srv', tty: false, stdin: false });
+  });
+
+  test('-- may be left away', async () => {
+    serve(async (socket) => send(socket, execChannel.exit, '{"code":0}'));
+    expect(await runCli(['exec', 'voting_vote', 'ls', '-l'], { master })).toMatchObject({ code: 0 });
+    expect(asked?.argv).toEqual(['ls', '-l']);
+  });
+
+  test('megabytes of any bytes go in and come out unchanged', async () => {
+    const bytes = Buffer.from(Uint32Array.from({ length: 2_000_000 }, (_, i) => Math.imul(i, 2654435761)).buffer);
+    let received = Buffer.alloc(0);
+    serve(async (socket, frames) => {
+      const chunks: Buffer[] = [];
+      for await (const frame of frames) {
+        if (frame[0] === execChannel.stdinEnd) break;
+        if (frame[0] === execChannel.stdin) chunks.push(frame.subarray(1));
+      }
+      received = Buffer.concat(chunks);
+      for (let at = 0; at < received.length; at += 100_000) send(socket, execChannel.stdout, received.subarray(at, at + 100_000));
+      send(socket, execChannel.exit, '{"code":0}');
+    });
+    const stdin = new PassThrough();
+    for (let at = 0; at < bytes.length; at += 65_536) stdin.write(bytes.subarray(at, at + 65_536));
+    stdin.end();
+    const result = await runCli(['exec', '-i', 'voting_vote', '--', 'cat'], { master, stdin });
+    expect(result.code).toBe(0);
+    expect(received.equals(bytes)).toBe(true);
+    expect(result.stdout).toBe(bytes.toString('utf8'));
+  });
+
+  test('what the master refuses is said in its words', async () => {
+    serve(async (socket) => {
+      send(socket, execChannel.error, JSON.stringify({ error: { code: 'not-found', message: 'no pod voting_x.1' } }));
+      socket.close();
+    });
+    expect(await runCli(['exec', 'voting_x.1', '--', 'ls'], { master })).toEqual({ code: 4, stdout: '', stderr: 'error: no pod voting_x.1\n' });
+  });
+
+  test('a connection that breaks off is not a success', async () => {
+    serve(async (socket) => socket.terminate());
+    expect(await runCli(['exec', 'voting_vote', '--', 'ls'], { master })).toMatchObject({ code: 6, stdout: '' });
+  });
+
+  test('-it needs a terminal', async () => {
+    serve(async () => {});
+    expect(await runCli(['exec', '-it', 'voting_vote', '--', 'sh'], { master })).toMatchObject({ code: 2, stderr: 'error: -t needs a terminal, and standard input is not one; leave -t away\n' });
+  });
+
+  test('a terminal is raw meanwhile, has a size, and is as before afterwards', async () => {
+    const modes: boolean[] = [];
+    const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => void modes.push(on) });
+    const sizes: string[] = [];
+    serve(async (socket, frames) => {
+      for await (const frame of frames) {
+        if (frame[0] === execChannel.resize) sizes.push(frame.subarray(1).toString());
+        if (frame[0] === execChannel.stdin) break;
+      }
+      send(socket, execChannel.exit, '{"code":0}');
+    });
+    stdin.write('x');
+    expect(await runCli(['exec', '-it', 'voting_vote', '--', 'sh'], { master, stdin, columns: 100 })).toMatchObject({ code: 0 });
+    expect(sizes).toEqual(['{"width":100,"height":24}']);
+    expect(modes).toEqual([true, false]);
+    expect(asked).toMatchObject({ tty: true, stdin: true });
+  });
+});
