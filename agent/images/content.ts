@@ -53,6 +53,7 @@ export class ContentStore implements BlobStore {
     const writer = new Writer(this.#client, ref, this.#lease);
     const hash = expected === null ? createHash('sha256') : null;
     let offset = 0;
+    let digest = expected;
     try {
       await writer.exchange({ action: WriteAction.STAT, ref, total: size, expected: expected ?? '' });
       for await (const piece of pieces(data)) {
@@ -60,15 +61,16 @@ export class ContentStore implements BlobStore {
         await writer.send({ action: WriteAction.WRITE, ref, offset, data: piece });
         offset += piece.length;
       }
-      const digest = expected ?? `sha256:${hash?.digest('hex') ?? ''}`;
+      digest ??= `sha256:${hash?.digest('hex') ?? ''}`;
       if (offset !== size) throw new TsorchError('invalid', `blob ${digest} has ${offset} bytes, ${size} were announced`);
       await writer.commit({ action: WriteAction.COMMIT, ref, offset, total: size, expected: digest });
       return digest;
     } catch (error) {
       writer.cancel();
       if (statusOf(error) === status.ALREADY_EXISTS) {
-        for await (const piece of data) hash?.update(piece);
-        return expected ?? `sha256:${hash?.digest('hex') ?? ''}`;
+        // Known before the first byte when a digest was expected, else only after the last.
+        if (offset === 0) for await (const _ of data);
+        if (digest !== null) return digest;
       }
       await this.#client.call(ContentService.abort, { ref }).catch(() => {});
       throw writeFailure(error, expected);

@@ -12,7 +12,7 @@ export function openReader(path: string): Socket {
 
 /**
  * Opens at once, reader or not: opened both ways, the pipe also keeps what is written before the reader comes.
- * `ended` is called when the input has ended and all of it is in the pipe.
+ * `ended` is called when the input has ended and all of it is in the pipe; it must not reject.
  */
 export function openWriter(path: string, ended: () => Promise<void>): Writable {
   const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -23,9 +23,11 @@ export function openWriter(path: string, ended: () => Promise<void>): Writable {
       socket.write(chunk, (error) => done(error ?? null));
     },
     final(done) {
-      socket.once('close', () => {
-        ended().then(() => done()).catch(done);
-      });
+      const finish = async () => {
+        await ended();
+        done();
+      };
+      socket.once('close', () => void finish());
       socket.destroy();
     },
     destroy(error, done) {

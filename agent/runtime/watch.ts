@@ -23,7 +23,7 @@ export async function watchEvents(context: RuntimeContext, handlers: WatchHandle
       await subscription(context, handlers, list, signal);
     } catch (error) {
       if (signal.aborted) return;
-      context.log.debug('event stream ended, subscribing again', { error });
+      context.log.info('event stream ended, subscribing again', { error });
     }
     await context.clock.sleep(retryMs, signal).catch(() => {});
   }
@@ -32,7 +32,7 @@ export async function watchEvents(context: RuntimeContext, handlers: WatchHandle
 async function subscription(context: RuntimeContext, handlers: WatchHandlers, list: () => Promise<readonly RuntimeContainer[]>, signal: AbortSignal): Promise<void> {
   const { client } = context;
   const here = `namespace==${client.namespace}`;
-  const filters = [`${here},topic==/tasks/exit`, `${here},topic==/tasks/oom`, `${here},topic==${marker}`];
+  const filters = ['/tasks/exit', '/tasks/oom', marker].map((topic) => `${here},topic=="${topic}"`);
   const stream = client.stream(EventsService.subscribe, { filters });
   const cancel = () => stream.cancel();
   signal.addEventListener('abort', cancel, { once: true });
