@@ -15,6 +15,9 @@ die() {
 # A program, and the Debian package that brings it. Looked for by program: docker.io's and Docker's own containerd serve as well.
 runtime_programs='containerd:containerd crun:crun runc:runc etcd:etcd-server ip:iproute2 nft:nftables ps:procps nsenter:util-linux tini:tini busybox:busybox-static'
 
+# What regenerating the committed files needs.
+ci_programs='protoc:protobuf-compiler clang:clang'
+
 check_machine() {
   [ "$(uname -s)" = Linux ] || die "tsorch runs on Linux; this is $(uname -s)"
   [ "$(id -u)" = 0 ] || die "not root: namespaces and containers need it; run sudo npm $1"
@@ -113,6 +116,11 @@ case "${1:-}" in
     ensure_node_modules
     ensure_lists_for_images
     exec node_modules/.bin/node --disable-warning=ExperimentalWarning deploy/test.ts "${@:2}"
+    ;;
+  prepare-ci)
+    ensure_programs "$runtime_programs $ci_programs"
+    [ -e /usr/include/bpf/bpf_helpers.h ] || ensure_programs 'bpf_helpers.h:libbpf-dev'
+    ensure_node_modules
     ;;
   *)
     die 'usage: bash deploy/bootstrap.sh start|stop|test'

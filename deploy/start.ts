@@ -4,6 +4,7 @@
  */
 import { homedir } from 'node:os';
 import { createReadStream } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ApiClient } from '../cli/client.ts';
 import { resolveMaster } from '../cli/context/resolve.ts';
@@ -14,8 +15,10 @@ import type { ImageListItem, NodeListItem, ServiceListItem } from '../model/api.
 import { describeError, TsorchError } from '../model/errors.ts';
 import { buildImages, type BuiltImage } from './images/build.ts';
 import { createSteps } from './local/steps.ts';
-import { missingImages } from './missing-images.ts';
+import { digestsOf, missingImages, type KnownDigests } from './missing-images.ts';
 
+const cache = '/var/cache/tsorch/images';
+const knownFile = join(cache, 'out/loaded.json');
 const root = resolve(import.meta.dirname, '..');
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (stop.signal.aborted ? process.exit(130) : stop.abort(new Error(signal))));
@@ -34,7 +37,6 @@ const steps = createSteps({ write: (text) => process.stdout.write(text), isTTY: 
 try {
   const started = io.now();
   await tsorch('up');
-  const cache = '/var/cache/tsorch/images';
   const images = await steps.step('images', (say) => buildImages({ out: join(cache, 'out'), cache, names: [], say }), (built) => `${built.filter((image) => image.fresh).length} built, ${built.length} in all`);
   const client = new ApiClient(await resolveMaster({}, io.env), stop.signal);
   try {
@@ -61,14 +63,24 @@ async function tsorch(...argv: readonly string[]): Promise<void> {
 /** Sends each node what it lacks, and nothing else. */
 async function loadImages(client: ApiClient, images: readonly BuiltImage[], say: (detail: string) => void): Promise<number> {
   const [nodes, present] = await Promise.all([client.get<NodeListItem[]>('/v1/nodes'), client.get<ImageListItem[]>('/v1/images')]);
-  const missing = missingImages(images, nodes.filter((node) => node.state === 'ready').map((node) => node.name), present);
+  const missing = missingImages(images, nodes.filter((node) => node.state === 'ready').map((node) => node.name), present, await readKnown());
   for (const { image, nodes: targets } of missing) {
     say(`${image.reference} to ${targets.join(', ')}`);
     for await (const message of client.upload<{ node: string; error?: string }>('/v1/images', createReadStream(image.path, { highWaterMark: 1 << 20 }), { node: targets })) {
       if (message.error) throw new TsorchError('internal', `${image.reference} cannot be loaded on ${message.node}: ${message.error}`);
     }
   }
+  if (missing.length > 0) await writeFile(knownFile, JSON.stringify(digestsOf(images, await client.get<ImageListItem[]>('/v1/images'))));
   return missing.length;
+}
+
+async function readKnown(): Promise<KnownDigests> {
+  try {
+    return JSON.parse(await readFile(knownFile, 'utf8')) as KnownDigests;
+  } catch {
+    // Nothing was ever loaded; everything is then.
+    return {};
+  }
 }
 
 async function showAddresses(client: ApiClient, started: number): Promise<void> {

@@ -22,12 +22,14 @@ export function masterStateDir(names: ClusterNames): string {
   return `${names.stateDir}/master`;
 }
 
-export function masterProcess(names: ClusterNames, spec: ClusterSpec): ProcessSpec {
+/** In a cgroup of its own, since its etcd outlives it. */
+export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: string): ProcessSpec {
   const address = addressIn(spec.subnet, 1);
   return {
     name: 'master',
     argv: tsorch('master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`),
     env: {},
+    cgroup,
     log: `${names.logDir}/master.log`,
   };
 }

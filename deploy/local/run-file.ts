@@ -12,6 +12,8 @@ export interface ProcessSpec {
   readonly env: Readonly<Record<string, string>>;
   /** The network namespace's path; absent: the machine's. */
   readonly netns?: string;
+  /** A cgroup2 directory to start in: what it leaves behind when it is killed can be found there. */
+  readonly cgroup?: string;
   /** Where its output is appended. */
   readonly log: string;
 }
@@ -53,5 +55,6 @@ export async function dropRecord(runDir: string, name: string): Promise<void> {
  */
 export function launchLine(runDir: string, spec: ProcessSpec): readonly string[] {
   const inside = spec.netns === undefined ? spec.argv : ['nsenter', `--net=${spec.netns}`, '--', ...spec.argv];
-  return ['/bin/sh', '-c', 'read -r stat </proc/$$/stat; printf "%s\\n" "$stat" >"$0"; exec "$@"', recordPath(runDir, spec.name), ...inside];
+  const join = 'if [ -n "$1" ]; then echo $$ >"$1/cgroup.procs"; fi 2>/dev/null; shift';
+  return ['/bin/sh', '-c', `read -r stat </proc/$$/stat; printf "%s\\n" "$stat" >"$0"; ${join}; exec "$@"`, recordPath(runDir, spec.name), spec.cgroup ?? '', ...inside];
 }

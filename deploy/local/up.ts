@@ -79,7 +79,7 @@ async function prepare(names: ClusterNames, spec: ClusterSpec): Promise<readonly
 /** Puts the master first on the list and waits until it answers. */
 async function startMaster(options: UpOptions, names: ClusterNames, spec: ClusterSpec): Promise<ApiClient> {
   const others = (await readSpecs(names.runDir)).filter((process) => process.name !== 'master');
-  await writeSpecs(names.runDir, [masterProcess(names, spec), ...others]);
+  await writeSpecs(names.runDir, [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`)), ...others]);
   await ensureSupervisor(names);
   const deadline = deadlineOf(options.timeoutMs, options.signal);
   let context: Context | undefined;
@@ -120,7 +120,7 @@ async function startHosts(options: UpOptions, names: ClusterNames, spec: Cluster
   // A token is for joining; hosts that have joined keep their certificates and do not need the file.
   const { token } = await client.json<{ token: string }>('POST', '/v1/tokens', { body: { role: 'node', ttlMs: Math.max(options.timeoutMs, 600_000) } });
   await writeFile(tokenFile(names), `${token}\n`, { mode: 0o600 });
-  const processes = [masterProcess(names, spec)];
+  const processes = [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`))];
   for (const host of spec.hosts) {
     const cgroupRoot = await ensureCgroup(`${names.cgroup}/${host.name}`);
     processes.push(...hostProcesses(names, spec, host, { cgroupRoot }));

@@ -191,7 +191,9 @@ describe('exec', () => {
 
   const send = (socket: WebSocket, channel: number, payload: Uint8Array | string) => socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(payload)]));
 
-  afterEach(() => void sockets.close());
+  afterEach(() => {
+    sockets.close();
+  });
 
   test('output, errors and the exit code come through', async () => {
     serve(async (socket, frames) => {
