@@ -1,5 +1,6 @@
 /** What a machine needs to carry a cluster, each with one line that says what to do. */
 import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { TsorchError } from '../../model/errors.ts';
 import { listMounts } from './mounts.ts';
@@ -28,6 +29,19 @@ export async function checkPrograms(path: string): Promise<void> {
   if (missing.length > 0) {
     throw new TsorchError('unsupported', `this machine lacks ${missing.join(', ')}`, { hint: `apt-get install ${missing.join(' ')}` });
   }
+}
+
+/** Whether the master could listen there. Somebody who listens on every address takes ours too. */
+export async function checkPort(address: string, port: number): Promise<void> {
+  const failure = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+    const server = createServer();
+    server.once('error', resolve);
+    server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(null)));
+  });
+  if (failure?.code === 'EADDRINUSE') {
+    throw new TsorchError('conflict', `port ${port} is taken on ${address}`, { hint: `see who has it: ss -ltnp 'sport = :${port}'` });
+  }
+  if (failure) throw new TsorchError('unsupported', `cannot listen on ${address}:${port}: ${failure.message}`, { cause: failure });
 }
 
 /** eBPF programs are pinned in this file system; a machine without systemd has not mounted it. Whether it had to be mounted. */

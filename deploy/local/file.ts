@@ -54,6 +54,7 @@ export function parseClusterFile(file: string, text: string): ClusterFile {
     if (key !== 'hosts') continue;
     for (const [host, body, hostKey] of entries(map(value, 'hosts'), null, 'hosts')) {
       if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(host)) fail(start(hostKey), `'${host}' cannot name a host`, 'use lower-case letters, digits and dashes');
+      if (host === 'master' || host === 'supervisor') fail(start(hostKey), `a host cannot be called ${host}`, 'the cluster has a program of that name');
       const labels: Record<string, string> = {};
       if (!(isScalar(body) && body.value === null) && body !== null) {
         for (const [, given] of entries(map(body, `host ${host}`), ['labels'], `host ${host}`)) {

@@ -10,14 +10,15 @@ import { deadlineOf } from '../../cli/wait/deadline.ts';
 import type { NodeListItem, VersionInfo } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { ensureCgroup } from './cgroups.ts';
-import { checkPrograms, checkRoot, ensureBpfFs } from './checks.ts';
+import { checkPort, checkPrograms, checkRoot, ensureBpfFs } from './checks.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { takeLock } from './lock.ts';
-import { clusterNames, type ClusterNames } from './names.ts';
+import { addressIn, clusterNames, type ClusterNames } from './names.ts';
 import { ensureNetwork, takenSubnets } from './network.ts';
-import { hostProcesses, masterProcess, masterStateDir, masterUrlOf, tokenFile } from './programs.ts';
+import { apiPort, grpcPort, hostProcesses, masterProcess, masterStateDir, masterUrlOf, tokenFile } from './programs.ts';
 import { forgetOtherBoot } from './boot.ts';
-import { readSpecs, writeSpecs } from './run-file.ts';
+import { isAlive } from './process.ts';
+import { readRecord, readSpecs, writeSpecs } from './run-file.ts';
 import { readCluster, runningStateDir, writeCluster, writeStateDir } from './saved.ts';
 import { decideCluster, type ClusterSpec, type WantedCluster } from './spec.ts';
 import type { Steps } from './steps.ts';
@@ -78,6 +79,8 @@ async function prepare(names: ClusterNames, spec: ClusterSpec): Promise<readonly
 
 /** Puts the master first on the list and waits until it answers. */
 async function startMaster(options: UpOptions, names: ClusterNames, spec: ClusterSpec): Promise<ApiClient> {
+  const running = await readRecord(names.runDir, 'master');
+  if (!running || !(await isAlive(running))) for (const port of [apiPort, grpcPort]) await checkPort(addressIn(spec.subnet, 1), port);
   const others = (await readSpecs(names.runDir)).filter((process) => process.name !== 'master');
   await writeSpecs(names.runDir, [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`)), ...others]);
   await ensureSupervisor(names);

@@ -19,6 +19,7 @@ test.each([
   ['hosts:\n  Web: {}', "cluster.yml:2:3: 'Web' cannot name a host; use lower-case letters, digits and dashes"],
   ['subnet: 10.0.0.0/16\nhosts: {a: }', 'cluster.yml:1:9: 10.0.0.0/16 is not a subnet for hosts; write a /24, such as 172.31.240.0/24'],
   ['hosts: {a: {labels: {x: [1]}}}', 'cluster.yml:1:25: label x must be a string'],
+  ['hosts: {master: }', 'cluster.yml:1:9: a host cannot be called master; the cluster has a program of that name'],
   ['hosts: {}', 'cluster.yml:1:1: no hosts; name at least one under `hosts:`'],
   ['', 'cluster.yml:1:1: the file must be a mapping'],
 ])('%j', (text, expected) => {
