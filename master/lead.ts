@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { startCollect } from './controllers/collect.ts';
 import { startDrain } from './controllers/drain.ts';
 import type { Planner } from './controllers/planner.ts';
-import { startPlanner } from './controllers/planner.ts';
+import { startPlanner } from './controllers/pass.ts';
 import type { Epoch } from './store/port.ts';
 import type { TablePublisher } from './table/publisher.ts';
 

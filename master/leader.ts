@@ -23,9 +23,9 @@ export interface LeaderOptions {
   readonly address?: string;
   readonly ttlMs?: number;
   /** The leader's work. It ends when its signal fires; a return before that gives the lead up, an error does too. */
-  lead(epoch: Epoch, signal: AbortSignal): Promise<void>;
+  readonly lead: (epoch: Epoch, signal: AbortSignal) => Promise<void>;
   /** Who leads now, also while it is somebody else; null when nobody does. */
-  observed?(leader: LeaderRecord | null): void;
+  readonly observed?: (leader: LeaderRecord | null) => void;
 }
 
 interface Term {
@@ -160,7 +160,7 @@ class Election {
     try {
       signal.throwIfAborted();
       this.#log.info('leading', { epoch: epoch.createRevision });
-      await lead.call(this.#options, epoch, signal);
+      await lead(epoch, signal);
       if (!signal.aborted) this.#log.info('gives up the lead');
     } catch (error) {
       // Work that is cut short by its signal may well throw.

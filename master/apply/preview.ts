@@ -1,0 +1,101 @@
+/**
+ * What an apply would do, without doing it: the same deciders over the maps as they would be. Placement is the scheduler's own answer
+ * for this moment, so it may differ when the apply comes later.
+ */
+import type { ApplyResult, FilterReason, PlannedPod, PlannedService, PlanResult } from '../../model/api.ts';
+import { podName, type Pod } from '../../model/pod.ts';
+import type { Volume } from '../../model/service.ts';
+import { newPod, sortPending } from '../controllers/pass.ts';
+import type { Planner } from '../controllers/planner.ts';
+import { diffService } from '../reconcile/diff.ts';
+import { reconcileService } from '../reconcile/reconcile.ts';
+import { explainService, schedule } from '../scheduler/schedule.ts';
+import type { Entry, Kind, Op } from '../store/port.ts';
+import type { Maps } from '../world.ts';
+
+export interface PreviewInput {
+  readonly maps: Maps;
+  readonly ops: readonly Op[];
+  readonly result: ApplyResult;
+  readonly planner: Planner;
+}
+
+const actions = { created: 'create', updated: 'update', removed: 'remove', unchanged: 'unchanged' } as const;
+
+export function preview(input: PreviewInput): PlanResult {
+  const after = overlay(input.maps, input.ops);
+  return withVolumes(input, () => ({
+    stack: input.result.stack,
+    services: Object.entries(input.result.services).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, verdict]) => previewService(input, after, id, actions[verdict])),
+  }));
+}
+
+function previewService(input: PreviewInput, after: Maps, id: string, action: PlannedService['action']): PlannedService {
+  const { planner, maps } = input;
+  const old = maps.services.get(id)?.value;
+  const next = after.services.get(id)?.value;
+  const diff = old && next ? diffService(old.spec, next.spec) : { restarts: action !== 'unchanged', changes: [] };
+  const running = planner.podsOf(id).filter((pod) => pod.desired === 'running');
+  const nodeName = (node: string | null) => (node === null ? null : (maps.nodes.get(node)?.value.name ?? node));
+  const known = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({ name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(pod.node), why: [] });
+  if (!next) return { id, action, restarts: false, changes: [], pods: running.map((pod) => known(pod, 'stop')) };
+
+  const decided = planner.input(id, after, performance.now());
+  const plan = decided ? reconcileService(decided) : null;
+  const stopped = new Set(plan?.actions.flatMap((step) => (step.kind === 'create' ? [] : [step.pod])));
+  const created = decided && plan ? plan.actions.flatMap((step) => (step.kind === 'create' ? [newPod(decided, step, 0)] : [])) : [];
+  // An update goes step by step; the plan shows where it ends: every pod of another revision is replaced.
+  const replaced = running.filter((pod) => !stopped.has(pod.id) && pod.revision !== next.revision);
+  const replacements = decided ? replaced.map((pod) => newPod(decided, { slot: pod.slot, revision: next.revision }, 0)) : [];
+  const { pending } = sortPending(after, planner, [...created, ...replacements], () => []);
+  const placed = schedule(planner.state, pending, { random: () => 0 });
+  const nodes = new Map(placed.assignments.map(({ pod, node }) => [pod, node]));
+  const reasons = new Map(placed.unplaced.map(({ pod, reasons: why }) => [pod, why]));
+  const elsewhere: readonly FilterReason[] = created.length + replacements.length > 0 ? explainService(planner.state, id, next.revision, next.spec) : [];
+  const fresh = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({
+    name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(nodes.get(pod.id) ?? null), why: reasons.get(pod.id) ?? elsewhere,
+  });
+  const kept = running.filter((pod) => !stopped.has(pod.id) && pod.revision === next.revision);
+  const slots = new Set(created.map((pod) => pod.slot));
+  return {
+    id, action, restarts: diff.restarts, changes: diff.changes,
+    pods: [
+      ...kept.map((pod) => known(pod, 'keep')),
+      ...running.filter((pod) => stopped.has(pod.id) && !slots.has(pod.slot)).map((pod) => known(pod, replacedLater(pod, next.revision) ? 'replace' : 'stop')),
+      ...created.map((pod) => fresh(pod, running.some((other) => other.slot === pod.slot) ? 'replace' : 'create')),
+      ...replacements.map((pod) => fresh(pod, 'replace')),
+    ].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true })),
+  };
+}
+
+/** Stop-first: the pod goes before its replacement is made. */
+function replacedLater(pod: Pod, revision: string): boolean {
+  return pod.revision !== revision;
+}
+
+function slotName(maps: Maps, slot: number | string): number | string {
+  return typeof slot === 'string' ? (maps.nodes.get(slot)?.value.name ?? slot) : slot;
+}
+
+/** The maps as they will be once the operations are applied. Only the kinds touched are copied. */
+function overlay(maps: Maps, ops: readonly Op[]): Maps {
+  const copies = new Map<Kind, Map<string, Entry<Kind>>>();
+  for (const op of ops) {
+    let copy = copies.get(op.kind);
+    if (!copy) copies.set(op.kind, (copy = new Map(maps[op.kind] as ReadonlyMap<string, Entry<Kind>>)));
+    if (op.op === 'delete') copy.delete(op.id);
+    else copy.set(op.id, { kind: op.kind, id: op.id, value: op.value, revision: 0 });
+  }
+  return { ...maps, ...Object.fromEntries(copies) } as Maps;
+}
+
+/** Runs with the volumes that the apply would make known to the scheduler, and takes them back. */
+function withVolumes<T>({ planner, maps, ops }: PreviewInput, run: () => T): T {
+  const fresh = ops.flatMap((op) => (op.op === 'put' && op.kind === 'volumes' && !maps.volumes.has(op.id) ? [op.value as Volume] : []));
+  for (const volume of fresh) planner.state.setVolume(volume);
+  try {
+    return run();
+  } finally {
+    for (const volume of fresh) planner.state.removeVolume(volume.name);
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * The heart of the leader: services → pods → nodes. One pass looks at the services something happened to, decides what pods they need,
+ * places those that have no node, and commits it all together, so that a pod is usually born with its place and address.
+ */
+import { randomBytes } from 'node:crypto';
+import { Loop } from '../../lib/loop.ts';
+import type { Pod } from '../../model/pod.ts';
+import { commitAsLeader, type Context } from '../context.ts';
+import { gate } from '../reconcile/gate.ts';
+import type { PodAction, ServiceInput } from '../reconcile/plan.ts';
+import { reconcileRemoved, reconcileService } from '../reconcile/reconcile.ts';
+import type { PendingPod } from '../scheduler/group.ts';
+import { schedule, type ScheduleResult } from '../scheduler/schedule.ts';
+import type { Entry, Op } from '../store/port.ts';
+import type { Maps, World } from '../world.ts';
+import type { PendingReason } from './pending.ts';
+import type { Planner } from './planner.ts';
+
+export function startPlanner(context: Context, planner: Planner, signal: AbortSignal): Loop {
+  const { world, clock, log } = context;
+  planner.work.all();
+  const loop = new Loop({
+    name: 'planner', clock, log, signal, backoffMs: 20, maxBackoffMs: 2_000,
+    run: async () => {
+      const nextNode = planner.tick();
+      const work = planner.work.take();
+      let wake: number | undefined;
+      try {
+        wake = await pass(context, planner, work);
+      } catch (error) {
+        planner.work.all();
+        throw error;
+      }
+      const waits = [nextNode, wake].filter((ms) => ms !== undefined);
+      return waits.length === 0 ? undefined : Math.max(5, Math.min(...waits));
+    },
+  });
+  planner.work.onWork(() => loop.mark(), signal);
+  world.subscribe(() => {
+    if (!planner.work.idle) loop.mark();
+  }, signal);
+  loop.mark();
+  return loop;
+}
+
+/** One decision and its commit. Resolves to when to look again. */
+async function pass(context: Context, planner: Planner, work: { readonly services: ReadonlySet<string> | 'all' }): Promise<number | undefined> {
+  const { world, events, clock } = context;
+  const now = performance.now();
+  const ids = work.services === 'all' ? new Set([...world.maps.services.keys(), ...planner.servicesWithPods()]) : work.services;
+  const ops: Op[] = [];
+  const created: Pod[] = [];
+  const gone = new Set<string>();
+  let wakeAt: number | null = null;
+  for (const id of ids) {
+    const input = planner.input(id, world.maps, now);
+    const pods = planner.podsOf(id);
+    const plan = input ? reconcileService(input) : { actions: reconcileRemoved({ pods, statuses: planner.statusesOf(pods), nodes: planner.views }), update: null, rollback: null, wakeAt: null };
+    if (plan.wakeAt !== null && (wakeAt === null || plan.wakeAt < wakeAt)) wakeAt = plan.wakeAt;
+    if (plan.update) {
+      const status = world.entry('servicestatus', id);
+      if (status) ops.push({ op: 'put', kind: 'servicestatus', id, value: { ...status.value, update: plan.update }, guard: status.revision });
+      if (plan.update.message !== '' || plan.update.state !== input?.update.state) events.add(`service/${id}`, `update ${plan.update.state}${plan.update.message === '' ? '' : `: ${plan.update.message}`}`);
+    }
+    if (plan.rollback) ops.push({ op: 'put', kind: 'services', id, value: plan.rollback, guard: world.entry('services', id)?.revision ?? 0 });
+    for (const action of plan.actions) {
+      const op = toOp(world, action);
+      if (op) {
+        ops.push(op);
+        if (action.kind !== 'create') {
+          gone.add(action.pod);
+          events.add(`pod/${action.pod}`, `${verbs[action.kind]}: ${action.reason}`);
+        }
+      } else if (action.kind === 'create' && input) created.push(newPod(input, action, clock.now()));
+    }
+  }
+  const waiting = Array.from(world.maps.pods.values(), (entry) => entry.value).filter((pod) => pod.node === null && pod.desired === 'running' && !gone.has(pod.id));
+  const { pending, gated } = sortPending(world.maps, planner, [...waiting, ...created]);
+  const result = schedule(planner.state, pending, { random: Math.random });
+  ops.push(...placeOps(world, planner, result, [...waiting, ...created], created));
+  planner.pending.replace(reasonsOf(result, gated));
+  try {
+    await commitAsLeader(context, ops);
+  } catch (error) {
+    for (const op of ops) if (op.op === 'put' && op.kind === 'pods' && op.value.node !== null && op.value.ip !== null && world.get('pods', op.id)?.ip !== op.value.ip) planner.releaseAddress(op.value.node, op.value.ip);
+    throw error;
+  }
+  return wakeAt === null ? undefined : Math.max(0, wakeAt - performance.now());
+}
+
+const verbs = { drain: 'draining', stop: 'stopping', delete: 'removed' } as const;
+
+function toOp(world: World, action: PodAction): Op | null {
+  if (action.kind === 'create') return null;
+  const entry: Entry<'pods'> | undefined = world.entry('pods', action.pod);
+  if (!entry) return null;
+  if (action.kind === 'delete') return { op: 'delete', kind: 'pods', id: action.pod, guard: entry.revision };
+  return { op: 'put', kind: 'pods', id: action.pod, value: { ...entry.value, desired: action.kind === 'drain' ? 'draining' : 'stopped', reason: action.reason }, guard: entry.revision };
+}
+
+export function newPod(input: ServiceInput, action: { readonly slot: number | string; readonly revision: string }, now: number): Pod {
+  return {
+    id: podId(), service: input.service.id, stack: input.service.spec.stack, slot: action.slot, revision: action.revision, desired: 'running', reason: '', node: null, ip: null, createdAt: now,
+  };
+}
+
+const letters = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Ten letters, the first of them no digit: it is a host name too. */
+function podId(): string {
+  const bytes = randomBytes(10);
+  return Array.from(bytes, (byte, i) => (i === 0 ? letters[10 + (byte % 22)] : letters[byte % 32])).join('');
+}
+
+/** Pods that may be placed now, and those that wait for what they depend on. */
+export function sortPending(maps: Maps, planner: Pick<Planner, 'podsOf'>, pods: readonly Pod[], ask: typeof gate = gate): { readonly pending: readonly PendingPod[]; readonly gated: ReadonlyMap<string, PendingReason> } {
+  const pending: PendingPod[] = [];
+  const gated = new Map<string, PendingReason>();
+  const gates = new Map<string, readonly string[]>();
+  for (const pod of pods) {
+    const service = maps.services.get(pod.service)?.value;
+    const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec ?? (service?.revision === pod.revision ? service.spec : undefined);
+    if (!service || !spec) continue;
+    let reasons = gates.get(pod.service);
+    if (!reasons) {
+      reasons = ask(service, {
+        service: (id) => maps.services.get(id)?.value,
+        pods: (id) => planner.podsOf(id),
+        status: (id) => maps.podstatus.get(id)?.value,
+      });
+      gates.set(pod.service, reasons);
+    }
+    // What the placement says now holds, also for pods of an older revision.
+    if (reasons.length === 0) pending.push({ pod, spec: { ...spec, placement: service.spec.placement } });
+    else gated.set(pod.id, { summary: reasons.join(', '), why: [] });
+  }
+  return { pending, gated };
+}
+
+function placeOps(world: World, planner: Planner, result: ScheduleResult, pods: readonly Pod[], created: readonly Pod[]): Op[] {
+  const byId = new Map(pods.map((pod) => [pod.id, pod]));
+  const fresh = new Set(created.map((pod) => pod.id));
+  const ops: Op[] = [];
+  const placed = new Set<string>();
+  for (const { pod: id, node } of result.assignments) {
+    const pod = byId.get(id);
+    const mode = pod && world.get('revisions', `${pod.service}.${pod.revision}`)?.spec.template.networkMode;
+    if (!pod) continue;
+    const ip = mode === 'pod' ? planner.nextAddress(node) : null;
+    if (mode === 'pod' && ip === null) continue;
+    placed.add(id);
+    ops.push({ op: 'put', kind: 'pods', id, value: { ...pod, node, ip }, guard: fresh.has(id) ? 0 : (world.entry('pods', id)?.revision ?? 0) });
+  }
+  for (const pod of created) if (!placed.has(pod.id)) ops.push({ op: 'put', kind: 'pods', id: pod.id, value: pod, guard: 0 });
+  for (const { volume, node } of result.bindings) {
+    const entry = world.entry('volumes', volume);
+    if (entry && entry.value.node === null) ops.push({ op: 'put', kind: 'volumes', id: volume, value: { ...entry.value, node }, guard: entry.revision });
+  }
+  return ops;
+}
+
+function reasonsOf(result: ScheduleResult, gated: ReadonlyMap<string, PendingReason>): ReadonlyMap<string, PendingReason> {
+  const reasons = new Map<string, PendingReason>(gated);
+  for (const { pod, summary, reasons: why } of result.unplaced) reasons.set(pod, { summary, why });
+  return reasons;
+}
