@@ -37,7 +37,8 @@ function withName(key: string, entry: Entry, stack: string): Entry {
   const old = external?.kind === 'map' ? external.entries.get('name')?.value : undefined;
   const isExternal = external?.kind === 'map' || (external?.kind === 'scalar' && /^true$/i.test(external.text));
   const entries = new Map(value.entries);
-  if (!entries.has('name')) set(entries, 'name', old ?? scalar(value, isExternal ? key : `${stack}_${key}`));
+  const name = entries.get('name')?.value;
+  if (name?.kind !== 'scalar' || name.text === '') set(entries, 'name', old ?? scalar(value, isExternal ? key : `${stack}_${key}`));
   if (isExternal) set(entries, 'external', scalar(value, true));
   return { key: entry.key, value: mapOf(value, entries) };
 }

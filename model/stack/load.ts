@@ -34,13 +34,14 @@ export function loadStack(input: LoadInput): LoadResult {
   const sink = new Diagnostics(limits.diagnostics);
   const session: Session = {
     sink, limits, workingDir: resolvePath('/', input.workingDir), home: input.env['HOME'], readFile: input.readFile,
-    budget: { left: limits.nodes * 4 }, filesRead: { count: 0 },
+    budget: { left: limits.nodes }, filesRead: { count: 0 },
   };
   const outer = variablesOf(input, session);
   const projectName = input.projectName ?? (outer('COMPOSE_PROJECT_NAME') || undefined) ?? nameInText(input, outer) ?? normaliseName(basename(session.workingDir));
   const lookup = (variable: string): string | undefined => (variable === 'COMPOSE_PROJECT_NAME' ? projectName : outer(variable));
   const tree = assemble(input, session, lookup);
-  if (!tree) {
+  // With the budget spent the tree is not whole: to look at it any further would find errors that are none, at length.
+  if (!tree || session.budget.left < 0) {
     if (input.files.length === 0) sink.error({ source: new Source(session.workingDir, ''), offset: 0 }, null, 'no stack file was given', 'name one with -f');
     return { ok: false, errors: sink.sorted() };
   }
@@ -78,7 +79,7 @@ function variablesOf(input: LoadInput, session: Session): (name: string) => stri
 function assemble(input: LoadInput, session: Session, lookup: (name: string) => string | undefined): MapNode | null {
   const context: FileContext = {
     session, baseDir: session.workingDir, chain: [],
-    variables: { lookup, budget: { left: session.limits.interpolated }, warned: new Set() },
+    variables: { lookup, budget: { left: session.limits.interpolated, total: session.limits.interpolated }, warned: new Set() },
   };
   let whole: MapNode | null = null;
   for (const file of input.files) {

@@ -48,7 +48,8 @@ export function conformObject(node: Node, shape: ObjectShape, path: Path | null,
   for (const key of shape.required ?? []) {
     if (!node.entries.has(key)) context.sink.error(node, path, `${key} is missing`);
   }
-  return mapOf(node, entries, node.tag);
+  const made = mapOf(node, entries, node.tag);
+  return shape.finish ? shape.finish(made, context) : made;
 }
 
 function conformMap(node: Node, shape: Extract<Shape, { kind: 'map' }>, path: Path | null, context: ShapeContext): Node | null {

@@ -30,6 +30,7 @@ export function parseDotenv(
       unset: () => {},
       fail: (issue) => sink.error({ source, offset: offset + Math.min(issue.offset, raw.length) }, null, issue.message, issue.hint),
       limit: room,
+      total: limit,
     });
     room -= made.length;
     return made;

@@ -23,8 +23,9 @@ export interface TemplateContext {
   /** A variable without default that is not set. */
   readonly unset: (name: string, offset: number) => void;
   readonly fail: (issue: TemplateIssue) => void;
-  /** Longest result, in characters. */
+  /** Longest result, in characters: what is left of `total`, the limit that messages name. */
   readonly limit: number;
+  readonly total?: number;
 }
 
 const maxDepth = 20;
@@ -67,7 +68,7 @@ class Expander {
       }
       const part = this.#dollar(depth, live);
       this.#length += part.length;
-      if (this.#length > this.#context.limit) this.#fail(this.#at, `interpolation makes more than ${this.#context.limit} characters, the limit`);
+      if (this.#length > this.#context.limit) this.#fail(this.#at, `interpolation makes more than ${this.#context.total ?? this.#context.limit} characters in all, the limit`);
       else out += part;
     }
     return out;

@@ -7,7 +7,7 @@ import { expand } from './template.ts';
 export interface Variables {
   readonly lookup: (name: string) => string | undefined;
   /** Characters that may still be made; shared by all files of a load. */
-  readonly budget: { left: number };
+  readonly budget: { left: number; readonly total: number };
   /** Names that were warned about, shared likewise. */
   readonly warned: Set<string>;
 }
@@ -46,6 +46,7 @@ function interpolateScalar(node: ScalarNode, path: Path | null, variables: Varia
     },
     fail: (issue) => sink.error(inside(node, issue.offset), path, issue.message, issue.hint),
     limit: variables.budget.left,
+    total: variables.budget.total,
   });
   variables.budget.left -= text.length;
   const { inset: _, ...rest } = node;

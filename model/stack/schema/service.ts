@@ -1,7 +1,8 @@
 /** Every key of a service: its shape and what becomes of it. Docs, validation and tests are made from this table. */
-import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
+import { get, map, mapOf, scalar, type MapNode, type Node, type ScalarNode } from '../parse/tree.ts';
+import { resolvePath } from '../values/paths.ts';
 import { deploy } from './deploy.ts';
-import { any, bool, bytes, count, duration, harmless, labels, list, object, options, path, refused, string, stringOrList, strings, works, type Field, type Shape } from './shape.ts';
+import { any, bool, bytes, count, duration, harmless, labels, list, object, options, path, refused, string, stringOrList, strings, works, type Field, type Shape, type ShapeContext } from './shape.ts';
 import { expandDevice, expandEnvFile, expandGrant, expandVolume } from './short/volumes.ts';
 import { expandPort } from './short/ports.ts';
 import { grantKey, lastOf, portKey, volumeKey } from './unique.ts';
@@ -38,7 +39,16 @@ const volume = object({
   })),
   tmpfs: works(object({ size: works(bytes), mode: works({ kind: 'mode' }) })),
   image: works(any),
-}, { required: ['type', 'target'] });
+}, { required: ['type', 'target'], finish: resolveBind });
+
+/** The source of a bind mount is a path on the host; a volume's is a name. */
+function resolveBind(node: MapNode, { baseDir, home }: ShapeContext): MapNode {
+  const type = get(node, 'type');
+  const source = node.entries.get('source');
+  if (type?.kind !== 'scalar' || type.text !== 'bind' || source?.value.kind !== 'scalar' || source.value.text === '') return node;
+  const resolved = scalar(source.value, resolvePath(baseDir, source.value.text, home));
+  return mapOf(node, new Map(node.entries).set('source', { key: source.key, value: resolved }), node.tag);
+}
 
 const grant = object({
   source: works(string),

@@ -1,7 +1,7 @@
 /** The words that the tables in this folder are written in. */
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Path } from '../path.ts';
-import type { Node, ScalarNode } from '../parse/tree.ts';
+import type { MapNode, Node, ScalarNode } from '../parse/tree.ts';
 
 /** What conforming needs besides the node. */
 export interface ShapeContext {
@@ -59,6 +59,8 @@ export interface ObjectShape {
   readonly nullable?: boolean;
   /** Two values merge only when they agree on this key (or one lacks it); else the later stands alone. */
   readonly unlessDiffers?: string;
+  /** The last touch to the long syntax, when one key decides over another. */
+  readonly finish?: (node: MapNode, context: ShapeContext) => MapNode;
 }
 
 export interface Field {
@@ -100,7 +102,7 @@ export function refused(shape: Shape, why: string, instead: string, except: read
   return { shape, verdict: { kind: 'refused', why, instead, except } };
 }
 
-export function object(keys: Readonly<Record<string, Field>>, more: { readonly required?: readonly string[]; readonly nullable?: boolean; readonly unlessDiffers?: string } = {}): ObjectShape {
+export function object(keys: Readonly<Record<string, Field>>, more: Omit<ObjectShape, 'kind' | 'keys'> = {}): ObjectShape {
   return { kind: 'object', keys, ...more };
 }
 

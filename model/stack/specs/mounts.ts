@@ -50,10 +50,6 @@ function makeBind(item: Reader, target: string, readOnly: boolean): MountSpec | 
     item.error('a bind mount needs a source', 'name a path on the host');
     return null;
   }
-  if (!isAbsolute(source)) {
-    item.at('source').error(`the source must be a path that begins with / . or ~, not ${JSON.stringify(source)}`, 'a named volume has type: volume');
-    return null;
-  }
   const bind = item.at('bind');
   const propagation = bind.text('propagation') as Extract<MountSpec, { kind: 'bind' }>['propagation'] | undefined;
   return { kind: 'bind', source, target, readOnly, createHostPath: bind.flag('create_host_path') ?? true, propagation: propagation ?? 'rprivate' };
@@ -108,10 +104,13 @@ function fail(item: Reader, message: string, hint?: string): undefined {
 function checkTarget(item: Reader, target: string | undefined): string | null {
   if (target === undefined) return null;
   const at = item.has('target') ? item.at('target') : item;
-  if (!isAbsolute(target)) at.error(`a path in the container begins with /, unlike ${JSON.stringify(target)}`);
+  if (/^[A-Za-z]:[\\/]/.test(target)) at.error('Windows paths do not exist in Linux containers');
   else if (hasParentSegment(target)) at.error(`.. is not allowed in ${JSON.stringify(target)}`);
   else if (normalise(target) === '/') at.error('nothing can be mounted at /');
-  else return normalise(target);
+  else {
+    if (!isAbsolute(target)) at.warn(`the path in the container is taken as ${normalise(target)}`, 'begin it with /');
+    return normalise(target);
+  }
   return null;
 }
 

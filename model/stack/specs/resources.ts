@@ -25,7 +25,7 @@ function identity(of: Reader, key: string, stack: string): { readonly name: stri
     if (text !== 'true' && text !== 'false' && text !== '') of.at('external').error(`must be true or false, not ${JSON.stringify(external.text)}`);
     isExternal = text === 'true';
   } else if (external) of.at('external').error('must be true or false');
-  const name = of.text('name') ?? oldName ?? (isExternal ? key : `${stack}_${key}`);
+  const name = of.text('name') || oldName || (isExternal ? key : `${stack}_${key}`);
   if (!clusterName.test(name)) (of.has('name') ? of.at('name') : of).error(`${JSON.stringify(name)} is not a proper name`, 'names begin with a letter or digit and are made of letters, digits, _ . -');
   return { name, external: isExternal };
 }

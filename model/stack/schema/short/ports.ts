@@ -25,7 +25,7 @@ export function expandPort(node: ScalarNode, path: Path | null, { sink }: ShapeC
   const main = slash < 0 ? text : text.slice(0, slash);
   const last = main.lastIndexOf(':');
   const target = parseRange(main.slice(last + 1));
-  if (typeof target === 'string') return fail(target, last + 1, 'write HOST:CONTAINER, such as "8080:80"');
+  if (typeof target === 'string') return fail(target, last + 1, /^\d/.test(main.slice(last + 1)) ? undefined : 'write HOST:CONTAINER, such as "8080:80"');
   const front = last < 0 ? '' : main.slice(0, last);
   const split = front.endsWith(']') ? front.length : front.lastIndexOf(':');
   const publishedText = front.slice(split + 1);

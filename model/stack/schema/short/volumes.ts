@@ -12,7 +12,8 @@ export function expandVolume(node: ScalarNode, path: Path | null, context: Shape
     context.sink.error(inside(node, index), path, message, hint);
     return null;
   };
-  if (/^[A-Za-z]:[\\/]/.test(node.text) || node.text.startsWith('\\\\')) return fail('Windows paths do not exist on Linux hosts', 0, 'write the path on the host, such as /srv/data');
+  // `v:/data` is a volume called v; `C:/data:/data` is not.
+  if (/^[A-Za-z]:(\\|\/[^:]*:[/A-Za-z]:?[\\/])|^\\\\/.test(node.text)) return fail('Windows paths do not exist on Linux hosts', 0, 'write the path on the host, such as /srv/data');
   const parts = node.text.split(':');
   if (parts.includes('')) return fail(node.text === '' ? 'the volume is empty' : 'there is nothing between two colons', 0, 'write SOURCE:TARGET[:ro]');
   if (parts.length > 3) return fail('too many colons', 0, 'write SOURCE:TARGET[:ro]; a path with a colon needs the long syntax');
