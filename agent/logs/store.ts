@@ -53,6 +53,8 @@ export class LogStore {
   readonly #open = new Set<string>();
   readonly #waiters = new Map<string, Set<() => void>>();
   readonly #busy = new Set<LiveFile>();
+  /** By directory: two callers may begin the same attempt. */
+  readonly #opening = new Map<string, Promise<Live>>();
   #polling = false;
 
   constructor(options: LogStoreOptions) {
@@ -75,7 +77,11 @@ export class LogStore {
     this.#open.add(owner.id);
     const live = this.#live.get(owner.id) ?? new Map<string, Live>();
     this.#live.set(owner.id, live);
-    if (!live.has(directory)) live.set(directory, { stdout: await this.#watch(owner.id, paths.stdout), stderr: await this.#watch(owner.id, paths.stderr) });
+    if (!live.has(directory)) {
+      const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths);
+      this.#opening.set(directory, opening);
+      live.set(directory, await opening.finally(() => this.#opening.delete(directory)));
+    }
     for (const old of await this.attempts(owner.id)) {
       if (old.container === container && old.attempt <= attempt - kept) await fs.rm(old.directory, { recursive: true, force: true });
     }
@@ -155,6 +161,11 @@ export class LogStore {
         for (const { container } of attempts) seen.set(container, (seen.get(container) ?? 0) + 1);
       }
     }
+  }
+
+  async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>): Promise<Live> {
+    const [stdout, stderr] = await Promise.all([this.#watch(podId, paths.stdout), this.#watch(podId, paths.stderr)]);
+    return { stdout, stderr };
   }
 
   #watch(podId: string, file: string): Promise<LiveFile> {

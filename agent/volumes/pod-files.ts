@@ -2,6 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Assignment } from '../../model/assignment.ts';
+import { TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import { gatewayAddress } from '../network/port.ts';
 import type { ResolvedMount } from '../runtime/port.ts';
@@ -25,8 +26,11 @@ export class PodFiles {
     this.#options = options;
   }
 
-  /** Writes all of the pod's files, in place where they are: a container has them mounted by inode. */
-  async write(assignment: Assignment): Promise<void> {
+  /**
+   * Writes all of the pod's files, in place where they are: a container has them mounted by inode. Files at the positions
+   * `withheld` must be there already; `unavailable` when they are not.
+   */
+  async write(assignment: Assignment, withheld: ReadonlySet<number> = new Set()): Promise<void> {
     const directory = this.#directory(assignment.pod.id);
     await fs.mkdir(directory, { recursive: true, mode: 0o711 });
     const host = this.#options.hostFiles ?? { resolvConf: '/etc/resolv.conf', hosts: '/etc/hosts' };
@@ -42,6 +46,10 @@ export class PodFiles {
     }
     for (const [index, file] of assignment.files.entries()) {
       const target = this.#file(assignment.pod.id, file.kind, index);
+      if (withheld.has(index)) {
+        if (await isThere(target)) continue;
+        throw new TsorchError('unavailable', `waiting for a master: the secret ${file.reference.source} is not kept on this node's disk`);
+      }
       await fs.mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
       await put(target, Buffer.from(file.content, 'base64'), file.reference.mode & 0o7777);
       await fs.chown(target, file.reference.uid, file.reference.gid);
@@ -76,6 +84,16 @@ export class PodFiles {
 
   #file(podId: string, kind: 'secret' | 'config', index: number): string {
     return path.join(this.#directory(podId), `${kind}s`, String(index));
+  }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await fs.access(file);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
   }
 }
 

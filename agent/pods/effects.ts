@@ -1,0 +1,143 @@
+/** What a pod's worker does to the world: the actions of a step, through ports. Each is safe to repeat. */
+import type { Assignment } from '../../model/assignment.ts';
+import { isCode, TsorchError } from '../../model/errors.ts';
+import type { ContainerSpec } from '../../model/spec.ts';
+import type { LogStore } from '../logs/store.ts';
+import type { PodNetwork } from '../network/port.ts';
+import type { ImageHandle, Images, ResolvedMount, Runtime } from '../runtime/port.ts';
+import { hostnameOf } from '../volumes/network-files.ts';
+import type { PodFiles } from '../volumes/pod-files.ts';
+import type { Volumes } from '../volumes/volumes.ts';
+import { imageHealthcheck } from './step/health.ts';
+import { containerId, type ImageFacts } from './step/types.ts';
+import type { RuntimeView } from './view.ts';
+
+export interface EffectPorts {
+  readonly runtime: Runtime;
+  readonly images: Images;
+  readonly network: PodNetwork;
+  readonly volumes: Volumes;
+  readonly files: PodFiles;
+  readonly logs: LogStore;
+  readonly view: RuntimeView;
+  /** The host's own name, for pods on its network. */
+  readonly hostname: string;
+}
+
+/** What a create needs, by container. */
+export type Prepared = ReadonlyMap<string, { readonly image: ImageHandle; readonly mounts: readonly ResolvedMount[] }>;
+
+export class Effects {
+  readonly #ports: EffectPorts;
+
+  constructor(ports: EffectPorts) {
+    this.#ports = ports;
+  }
+
+  /** `not-found` when an image is not here. `withheld` are files whose content only a master has. */
+  async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Prepared> {
+    const { files, volumes } = this.#ports;
+    const prepared = new Map<string, { image: ImageHandle; mounts: readonly ResolvedMount[] }>();
+    const images = await Promise.all(assignment.template.containers.map((container) => this.#image(container)));
+    await files.write(assignment, new Set(withheld));
+    for (const [i, container] of assignment.template.containers.entries()) {
+      const image = images[i];
+      if (!image) continue;
+      // The user's mounts come first: one of them may replace a file of ours.
+      const mounts = [...(await volumes.prepare(assignment, container, image)), ...files.mounts(assignment, container)];
+      prepared.set(container.name, { image, mounts });
+    }
+    return prepared;
+  }
+
+  async attach(assignment: Assignment): Promise<string> {
+    const { id, ip } = assignment.pod;
+    const { netns } = await this.#ports.network.attach({ id, ip: assignment.template.networkMode === 'none' ? null : ip });
+    return netns;
+  }
+
+  /** `invalid` when this container can never be: nothing of it is left then. */
+  async create(assignment: Assignment, name: string, attempt: number, prepared: Prepared, netns: string | null): Promise<void> {
+    const { runtime, logs, view, hostname } = this.#ports;
+    const { pod, template } = assignment;
+    const spec = template.containers.find((c) => c.name === name);
+    const ready = prepared.get(name);
+    if (!spec || !ready) throw new TsorchError('internal', `container ${name} of pod ${pod.id} was not prepared`);
+    const id = containerId(pod.id, name, attempt);
+    const output = await logs.begin({ id: pod.id, service: pod.service, slot: String(pod.slot), createdAt: pod.createdAt }, name, attempt);
+    const own = template.networkMode === 'host' ? hostname : hostnameOf(assignment);
+    try {
+      const created = await runtime.create({
+        id,
+        podId: pod.id,
+        labels: labelsOf(assignment, spec, attempt),
+        image: ready.image,
+        spec,
+        hostname: own,
+        ...(template.domainname === undefined ? {} : { domainname: template.domainname }),
+        netns,
+        mounts: ready.mounts,
+        env: { HOSTNAME: own },
+        sysctls: template.sysctls,
+        stdout: output.stdout,
+        stderr: output.stderr,
+      });
+      view.created(created);
+    } catch (error) {
+      if (isCode(error, 'invalid')) await this.remove(pod.id, id);
+      throw error;
+    }
+  }
+
+  async start(id: string): Promise<void> {
+    await this.#ports.runtime.start(id);
+    this.#ports.view.started(id);
+  }
+
+  async remove(podId: string, id: string): Promise<void> {
+    const { runtime, view, logs } = this.#ports;
+    await runtime.remove(id);
+    // Only now has all of its output arrived.
+    const parts = id.slice(podId.length + 1).split('.');
+    await logs.end(podId, parts.slice(0, -1).join('.'), Number(parts.at(-1)));
+    view.removed(id);
+  }
+
+  async release(podId: string): Promise<void> {
+    await this.#ports.files.release(podId);
+    await this.#ports.volumes.release(podId);
+    await this.#ports.logs.close(podId);
+  }
+
+  async #image(container: ContainerSpec): Promise<ImageHandle> {
+    try {
+      return await this.#ports.images.get(container.image);
+    } catch (error) {
+      if (!isCode(error, 'not-found')) throw error;
+      throw new TsorchError('not-found', `image ${container.image} is not on this node: load it with tsorch image load`, { cause: error });
+    }
+  }
+}
+
+export function imageFacts(image: ImageHandle): ImageFacts {
+  const healthcheck = imageHealthcheck(image.config.healthcheck);
+  const { stopSignal } = image.config;
+  return { digest: image.digest, ...(stopSignal ? { stopSignal } : {}), ...(healthcheck ? { healthcheck } : {}) };
+}
+
+/** containerd takes labels up to this size, key and value together. */
+const longestLabel = 4096;
+
+function labelsOf({ pod, serviceName }: Assignment, spec: ContainerSpec, attempt: number): Record<string, string> {
+  const users = Object.entries(spec.labels).filter(([key, value]) => key.length + value.length < longestLabel);
+  return {
+    ...Object.fromEntries(users),
+    'tsorch.pod': pod.id,
+    'tsorch.container': spec.name,
+    'tsorch.attempt': String(attempt),
+    'tsorch.service': pod.service,
+    'tsorch.service-name': serviceName,
+    'tsorch.stack': pod.stack,
+    'tsorch.slot': String(pod.slot),
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * All pods of this host. Begins with what is on disk and what the runtime still runs, follows the leader's word, and ends
+ * what nobody asked for, but only once a leader has said what it asks for.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { Loop } from '../../lib/loop.ts';
+import type { Assignment } from '../../model/assignment.ts';
+import type { PodStatus } from '../../model/pod.ts';
+import { Limit } from '../runtime/limit.ts';
+import { isMissing, readJson } from '../state.ts';
+import { safeName } from '../volumes/names.ts';
+import { Effects, type EffectPorts } from './effects.ts';
+import { parseRecord, type PodRecord } from './record.ts';
+import { RuntimeView } from './view.ts';
+import { PodWorker, type WorkerContext } from './worker.ts';
+
+export interface PodsOptions {
+  readonly ports: Omit<EffectPorts, 'view'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly node: string;
+  readonly bootId: string;
+  /** Creates at a time; 6 unless told. */
+  readonly concurrency?: number;
+  report(status: PodStatus): void;
+  gone(podId: string): void;
+}
+
+export class Pods {
+  readonly #options: PodsOptions;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #context: WorkerContext;
+  readonly #view: RuntimeView;
+  readonly #sweep: Loop;
+  readonly #prune: Loop;
+  #networkReady = false;
+  /** A leader has sent its full list since this agent began. */
+  #told = false;
+  #onGone: (() => void)[] = [];
+
+  private constructor(options: PodsOptions) {
+    this.#options = options;
+    const { clock, log, signal, ports } = options;
+    this.#view = new RuntimeView({ runtime: ports.runtime, clock, log, signal, changed: (id) => this.#changed(id) });
+    const all: EffectPorts = { ...ports, view: this.#view };
+    this.#context = {
+      ports: all,
+      effects: new Effects(all),
+      clock,
+      log,
+      signal,
+      limit: new Limit(options.concurrency ?? 6),
+      stateDir: options.stateDir,
+      node: options.node,
+      bootId: options.bootId,
+      networkReady: () => this.#networkReady,
+      report: (status) => options.report(status),
+      gone: (id, again) => this.#forget(id, again),
+    };
+    this.#sweep = new Loop({ name: 'orphan sweep', clock, log, signal, run: () => this.#runSweep() });
+    this.#prune = new Loop({ name: 'log pruning', clock, log, signal, run: () => ports.logs.prune((id) => this.#workers.has(id)) });
+  }
+
+  /** Reads the records and takes up their pods. Pods are stepped once the runtime has answered. */
+  static async open(options: PodsOptions): Promise<Pods> {
+    const directory = path.join(options.stateDir, 'pods');
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    const pods = new Pods(options);
+    for (const file of await fs.readdir(directory)) {
+      if (!file.endsWith('.json')) continue;
+      const id = file.slice(0, -'.json'.length);
+      const record = parseRecord(id, await readJson(path.join(directory, file)));
+      if (record) pods.#add(id, record, true);
+      else options.log.warn('pod record is torn, its containers wait for the leader', { pod: id });
+    }
+    void pods.#view.synced().then(() => {
+      for (const worker of pods.#workers.values()) worker.mark();
+      pods.#sweep.mark();
+      pods.#prune.mark();
+    });
+    return pods;
+  }
+
+  /** The leader's word: whole assignments, ids that are no more, and with `full` that there are no others. */
+  assign(change: { readonly upsert: readonly Assignment[]; readonly remove: readonly string[]; readonly full: boolean }): void {
+    const named = new Set<string>();
+    for (const assignment of change.upsert) {
+      const id = safeName('pod', assignment.pod.id);
+      named.add(id);
+      const worker = this.#workers.get(id);
+      if (worker) worker.assign(assignment);
+      else this.#add(id, newRecord(assignment), false);
+    }
+    for (const id of change.remove) this.#workers.get(id)?.remove();
+    if (!change.full) return;
+    for (const [id, worker] of this.#workers) if (!named.has(id)) worker.remove();
+    this.#told = true;
+    this.#sweep.mark();
+  }
+
+  /** The host's side of the network is set up. */
+  setNetworkReady(): void {
+    this.#networkReady = true;
+    for (const worker of this.#workers.values()) worker.poke();
+  }
+
+  /** Something that pods may wait for has come: an image. */
+  poke(): void {
+    for (const worker of this.#workers.values()) worker.poke();
+  }
+
+  /** Of every pod that this host has or shall have. */
+  statuses(): readonly PodStatus[] {
+    return [...this.#workers.values()].flatMap((worker) => worker.status ?? []);
+  }
+
+  get(id: string): PodWorker | undefined {
+    return this.#workers.get(id);
+  }
+
+  /** Whether the pod has a record here; otherwise it is gone or was never here. */
+  has(id: string): boolean {
+    return this.#workers.has(id);
+  }
+
+  /** Resolves after every pod has a status to tell. */
+  async settled(): Promise<void> {
+    while ([...this.#workers.values()].some((worker) => !worker.status)) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Resolves when all pods are gone or the signal fires. */
+  async empty(signal: AbortSignal): Promise<void> {
+    while (this.#workers.size > 0 && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onGone.push(resolve);
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** Resolves when the signal has fired and nothing is under way any more. */
+  async done(): Promise<void> {
+    await Promise.all([...[...this.#workers.values()].map((worker) => worker.done), this.#view.done, this.#sweep.done, this.#prune.done]);
+  }
+
+  #add(id: string, record: PodRecord, saved: boolean): void {
+    if (!record.local?.released) this.#options.ports.logs.expect(id);
+    this.#workers.set(id, new PodWorker(id, record, this.#context, saved));
+    const live = Object.entries(record.local?.containers ?? {}).filter(([, c]) => c.state === 'live');
+    const pod = record.assignment?.pod;
+    if (!pod) return;
+    // Output that came while no agent was there gets its times now, not when somebody reads it.
+    for (const [container, { attempt }] of live) {
+      const owner = { id, service: pod.service, slot: String(pod.slot), createdAt: pod.createdAt };
+      this.#options.ports.logs.begin(owner, container, attempt).catch((error: unknown) => this.#options.log.warn('log not taken up', { pod: id, error }));
+    }
+  }
+
+  #changed(id: string): void {
+    const worker = this.#workers.get(id);
+    if (worker) worker.mark();
+    else this.#sweep.mark();
+  }
+
+  #forget(id: string, again: Assignment | null): void {
+    this.#workers.delete(id);
+    if (again) this.#add(id, newRecord(again), false);
+    else this.#options.gone(id);
+    for (const resolve of this.#onGone.splice(0)) resolve();
+    this.#prune.mark();
+  }
+
+  /** Finds what belongs to no pod: containers always, namespaces and folders once the leader's list is known. */
+  async #runSweep(): Promise<void> {
+    if (!this.#view.isSynced) return;
+    const orphans = new Set(this.#view.pods());
+    if (this.#told) {
+      for (const { id } of await this.#options.ports.network.list()) orphans.add(id);
+      for (const base of [this.#options.stateDir, this.#options.runDir]) for (const id of await folders(path.join(base, 'pods'))) orphans.add(id);
+    }
+    for (const id of orphans) {
+      const worker = this.#workers.get(id);
+      if (worker) {
+        if (this.#told && !worker.assignment) worker.remove();
+        continue;
+      }
+      if (this.#told) this.#options.log.info('removing what no pod owns', { pod: id });
+      this.#add(id, { version: 1, assignment: null, withheld: [], removed: this.#told, local: null }, false);
+    }
+  }
+}
+
+function newRecord(assignment: Assignment): PodRecord {
+  return { version: 1, assignment, withheld: [], removed: false, local: null };
+}
+
+async function folders(directory: string): Promise<readonly string[]> {
+  try {
+    const entries = await fs.readdir(directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * One pod's worker: steps, keeps the record, does what the step says, steps again. It may die anywhere: the record is
+ * written before anything is done that depends on it, and every action may be done twice.
+ */
+import path from 'node:path';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { Loop } from '../../lib/loop.ts';
+import type { Assignment } from '../../model/assignment.ts';
+import { describeError, isCode, TsorchError } from '../../model/errors.ts';
+import type { PodStatus } from '../../model/pod.ts';
+import type { Limit } from '../runtime/limit.ts';
+import { parseSignal, SIGTERM } from '../runtime/spec/signal.ts';
+import { removeFile, writeWhole } from '../state.ts';
+import { type Effects, type EffectPorts, imageFacts, type Prepared } from './effects.ts';
+import { runProbe } from './probe.ts';
+import { encodeRecord, type PodRecord } from './record.ts';
+import { attemptFailed } from './step/absorb.ts';
+import { afterProbe, type ProbeResult } from './step/health.ts';
+import { rebuild } from './step/rebuild.ts';
+import { step } from './step/step.ts';
+import { type Action, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type Timers } from './step/types.ts';
+
+export interface WorkerContext {
+  readonly ports: EffectPorts;
+  readonly effects: Effects;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Creating is the work that costs; all workers share it. */
+  readonly limit: Limit;
+  readonly stateDir: string;
+  readonly node: string;
+  readonly bootId: string;
+  networkReady(): boolean;
+  report(status: PodStatus): void;
+  /** The pod has left without a trace; `again` when the leader has asked for it once more meanwhile. */
+  gone(podId: string, again: Assignment | null): void;
+}
+
+/** Waits after failures: first and longest, milliseconds. */
+const retry = { first: 100, most: 10_000 };
+/** An image may take its time to be brought here, and its coming wakes the worker anyway. */
+const imageRetry = { first: 1000, most: 30_000 };
+
+export class PodWorker {
+  readonly id: string;
+  readonly #context: WorkerContext;
+  readonly #loop: Loop;
+  readonly #stop = new AbortController();
+  #record: PodRecord;
+  #timers: Timers = emptyTimers;
+  #status: PodStatus | undefined;
+  #prepared: Prepared = new Map();
+  #netns: string | null = null;
+  /** The record in memory is newer than the one on disk. */
+  #unsaved: boolean;
+  /** Asked for from outside, done at the next pass. */
+  #unblock = false;
+  #again: Assignment | null = null;
+  #probed: { readonly container: string; readonly attempt: number; readonly check: Parameters<typeof afterProbe>[1]; readonly result: ProbeResult | null }[] = [];
+
+  constructor(id: string, record: PodRecord, context: WorkerContext, saved: boolean) {
+    this.id = id;
+    this.#record = record;
+    this.#context = context;
+    this.#unsaved = !saved;
+    const signal = AbortSignal.any([context.signal, this.#stop.signal]);
+    this.#loop = new Loop({ name: `pod ${id}`, clock: context.clock, log: context.log, signal, run: () => this.#pass(), maxBackoffMs: 2000 });
+    this.#loop.mark();
+  }
+
+  /** The last status told; undefined before the first pass. */
+  get status(): PodStatus | undefined {
+    return this.#status;
+  }
+
+  get assignment(): Assignment | null {
+    return this.#record.assignment;
+  }
+
+  get removed(): boolean {
+    return this.#record.removed;
+  }
+
+  get done(): Promise<void> {
+    return this.#loop.done;
+  }
+
+  /** The running attempt of a container, the first when no name is given. */
+  running(container?: string): { readonly container: string; readonly id: string } | null {
+    for (const [name, { attempt, state, started }] of Object.entries(this.#record.local?.containers ?? {})) {
+      if (container !== undefined && name !== container) continue;
+      const id = containerId(this.id, name, attempt);
+      if (state === 'live' && started && this.#context.ports.view.of(this.id).some((o) => o.id === id && o.state === 'running')) return { container: name, id };
+    }
+    return null;
+  }
+
+  /** The leader's word has come, perhaps the same as before. */
+  assign(assignment: Assignment): void {
+    // It is on its way out, and pods only move forward: it may begin anew when it is gone.
+    if (this.#record.removed) {
+      this.#again = assignment;
+      return;
+    }
+    const found = this.#record.assignment === null;
+    this.#record = { ...this.#record, assignment, withheld: [], local: found ? null : this.#record.local };
+    this.#unsaved = true;
+    this.#unblock = true;
+    // A master that asks again may have lost what was told.
+    if (this.#status) this.#context.report(this.#status);
+    this.mark();
+  }
+
+  /** The leader does not list it any more: it is stopped and leaves without a trace. */
+  remove(): void {
+    this.#again = null;
+    if (this.#record.removed) return;
+    this.#record = { ...this.#record, removed: true };
+    this.#unsaved = true;
+    this.#unblock = true;
+    this.mark();
+  }
+
+  /** Something it waited for may be there now. */
+  poke(): void {
+    this.#unblock = true;
+    this.mark();
+  }
+
+  mark(): void {
+    this.#loop.mark();
+  }
+
+  async #pass(): Promise<number | undefined> {
+    if (!this.#context.ports.view.isSynced) {
+      if (this.#unsaved) await this.#save(this.#record, true);
+      this.#tellUnseen();
+      return undefined;
+    }
+    for (;;) {
+      this.#takeIn();
+      await this.#rebuildIfNeeded();
+      const input = this.#input();
+      const result = step(input);
+      const changed = JSON.stringify(result.local) !== JSON.stringify(input.local);
+      const daring = result.actions.some((a) => a.kind === 'create' || a.kind === 'start' || a.kind === 'attach' || a.kind === 'prepare');
+      if (changed || this.#unsaved) {
+        try {
+          await this.#save({ ...this.#record, local: result.local }, result.actions.some((a) => a.kind !== 'probe'));
+        } catch (error) {
+          // A full disk must not keep a pod from being stopped.
+          if (daring) return this.#blocked(error, input);
+          this.#context.log.warn('pod record not written', { pod: this.id, error });
+          this.#record = { ...this.#record, local: result.local };
+        }
+      } else this.#record = { ...this.#record, local: result.local };
+      this.#timers = result.timers;
+      this.#tell(result.status);
+      if (result.actions.length === 0) return result.wakeIn;
+      await this.#perform(result.actions);
+      if (this.#stop.signal.aborted || this.#context.signal.aborted) return undefined;
+    }
+  }
+
+  #input(): StepInput {
+    const { ports, node, bootId, clock } = this.#context;
+    return {
+      podId: this.id,
+      node,
+      assignment: this.#record.assignment,
+      removed: this.#record.removed,
+      local: this.#record.local ?? newLocal(bootId, clock.now()),
+      timers: this.#timers,
+      observed: ports.view.of(this.id),
+      oomKilled: ports.view.oomKilled(this.id),
+      networkReady: this.#context.networkReady(),
+      bootId,
+      now: clock.monotonic(),
+      wall: clock.now(),
+    };
+  }
+
+  /** What came in from outside since the last pass. */
+  #takeIn(): void {
+    if (this.#unblock) this.#timers = { ...this.#timers, blocked: null };
+    this.#unblock = false;
+    const now = this.#context.clock.monotonic();
+    for (const { container, attempt, check, result } of this.#probed.splice(0)) {
+      const probe = this.#timers.probes[container];
+      if (probe?.attempt !== attempt) continue;
+      const next = result ? afterProbe(probe, check, result, now) : { ...probe, running: false, due: now + 1000 };
+      this.#timers = { ...this.#timers, probes: { ...this.#timers.probes, [container]: next } };
+    }
+  }
+
+  async #rebuildIfNeeded(): Promise<void> {
+    if (this.#record.local) return;
+    const { ports, bootId, clock } = this.#context;
+    const names = this.#record.assignment?.template.containers.map((c) => c.name) ?? [];
+    const lastAttempts: Record<string, number> = {};
+    for (const name of names) lastAttempts[name] = await ports.logs.lastAttempt(this.id, name);
+    const local = rebuild({ podId: this.id, observed: ports.view.of(this.id), lastAttempts, bootId, wall: clock.now() }, names);
+    this.#record = { ...this.#record, local };
+    this.#unsaved = true;
+  }
+
+  async #save(record: PodRecord, sync: boolean): Promise<void> {
+    const before = this.#record;
+    this.#unsaved = false;
+    try {
+      // What a master has not been asked about yet is in containerd, not here.
+      if (record.assignment || record.removed) await writeWhole(path.join(this.#context.stateDir, 'pods', `${this.id}.json`), encodeRecord(record), { sync });
+    } catch (error) {
+      this.#unsaved = true;
+      throw error;
+    }
+    // The leader's word may have changed while it was written.
+    this.#record = this.#record === before ? record : { ...this.#record, local: this.#record.local && record.local };
+  }
+
+  #tell(status: PodStatus): void {
+    const changed = JSON.stringify(status) !== JSON.stringify(this.#status);
+    this.#status = status;
+    if (changed) this.#context.report(status);
+  }
+
+  /** While the runtime is away the record's word stands. */
+  #tellUnseen(): void {
+    const { local, assignment } = this.#record;
+    const { node, clock } = this.#context;
+    const phase = local?.phase ?? 'assigned';
+    const containers = assignment?.template.containers.map(({ name, image }) => ({ name, image })) ?? [];
+    const restarts = Object.values(local?.containers ?? {}).reduce((sum, c) => sum + Math.max(0, c.attempt - 1), 0);
+    this.#tell({ id: this.id, node, phase, ready: local?.ready ?? false, message: '', restarts, since: local?.since ?? clock.now(), containers });
+  }
+
+  async #perform(actions: readonly Action[]): Promise<void> {
+    const results = await Promise.allSettled(actions.map((action) => this.#act(action)));
+    const failed = results.find((r) => r.status === 'rejected');
+    if (failed) this.#blocked(failed.reason, this.#input());
+    else if (this.#timers.blocked && actions.some((a) => a.kind !== 'probe')) this.#timers = { ...this.#timers, blocked: null };
+    if (actions.some((a) => a.kind === 'release') && !failed) this.#setLocal((local) => ({ ...local, released: true }));
+  }
+
+  /** Notes a failure, and says when to try again. */
+  #blocked(error: unknown, input: StepInput): number {
+    const tries = (this.#timers.blocked?.tries ?? 0) + 1;
+    const { first, most } = isCode(error, 'not-found') ? imageRetry : retry;
+    const wait = Math.min(first * 2 ** Math.min(tries - 1, 20), most);
+    this.#timers = { ...this.#timers, blocked: { message: describeError(error), until: input.now + wait, tries } };
+    this.#context.log.warn('pod waits', { pod: this.id, error: describeError(error), ms: wait });
+    if (this.#status) this.#tell({ ...this.#status, message: describeError(error) });
+    return wait;
+  }
+
+  async #act(action: Action): Promise<void> {
+    const { effects, ports, limit, stateDir } = this.#context;
+    switch (action.kind) {
+      case 'prepare':
+        return this.#prepare();
+      case 'attach':
+        this.#netns = await effects.attach(this.#assigned());
+        this.#timers = { ...this.#timers, attached: true };
+        return;
+      case 'create':
+        return limit.run(() => this.#create(action.container, action.attempt));
+      case 'start':
+        return this.#ownFault(action.container, action.attempt, () => effects.start(containerId(this.id, action.container, action.attempt)));
+      case 'probe':
+        this.#probe(action);
+        return;
+      case 'signal':
+        return this.#signal(action.id, action.signal);
+      case 'remove':
+        return effects.remove(this.id, action.id);
+      case 'detach':
+        await ports.network.detach(this.id);
+        this.#netns = null;
+        this.#timers = { ...this.#timers, attached: false };
+        return;
+      case 'release':
+        return effects.release(this.id);
+      case 'forget':
+        await removeFile(path.join(stateDir, 'pods', `${this.id}.json`));
+        ports.view.forget(this.id);
+        this.#stop.abort();
+        this.#context.gone(this.id, this.#again);
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    this.#prepared = await this.#context.limit.run(() => this.#context.effects.prepare(this.#assigned(), this.#record.withheld));
+    this.#timers = { ...this.#timers, prepared: true };
+    this.#setLocal((local) => {
+      const containers = { ...local.containers };
+      for (const [name, { image }] of this.#prepared) containers[name] = { ...(containers[name] ?? newContainer), image: imageFacts(image) };
+      return { ...local, containers };
+    });
+  }
+
+  async #create(container: string, attempt: number): Promise<void> {
+    try {
+      await this.#ownFault(container, attempt, () => this.#context.effects.create(this.#assigned(), container, attempt, this.#prepared, this.#netns));
+    } catch (error) {
+      // Whatever was prepared may be what failed it: the image may have been removed meanwhile.
+      this.#timers = { ...this.#timers, prepared: false };
+      throw error;
+    }
+  }
+
+  /** An error that is the container's own (its command, its mounts) ends the attempt; others are tried again. */
+  async #ownFault(container: string, attempt: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (isCode(error, 'not-found')) this.#context.ports.view.refresh();
+      if (!isCode(error, 'invalid')) throw error;
+      await this.#context.effects.remove(this.id, containerId(this.id, container, attempt));
+      const plan = this.#assigned().template;
+      this.#setLocal((local) => ({ ...local, containers: { ...local.containers, [container]: attemptFailed(this.#input(), plan, container, describeError(error)) } }));
+      this.#timers = { ...this.#timers, prepared: false };
+    }
+  }
+
+  #probe({ container, attempt, check }: Extract<Action, { kind: 'probe' }>): void {
+    const { ports, clock, signal } = this.#context;
+    const id = containerId(this.id, container, attempt);
+    void runProbe(ports.runtime, id, check, clock, AbortSignal.any([signal, this.#stop.signal])).then((result) => {
+      this.#probed.push({ container, attempt, check, result });
+      this.mark();
+    });
+  }
+
+  async #signal(id: string, name: string): Promise<void> {
+    let number: number;
+    try {
+      number = parseSignal(name);
+    } catch {
+      number = SIGTERM;
+    }
+    try {
+      await this.#context.ports.runtime.kill(id, number);
+    } catch (error) {
+      const { [id]: _unsent, ...signals } = this.#timers.signals;
+      this.#timers = { ...this.#timers, signals };
+      throw error;
+    }
+  }
+
+  #assigned(): Assignment {
+    if (!this.#record.assignment) throw new TsorchError('internal', `pod ${this.id} has no assignment`);
+    return this.#record.assignment;
+  }
+
+  #setLocal(change: (local: PodLocal) => PodLocal): void {
+    if (!this.#record.local) return;
+    this.#record = { ...this.#record, local: change(this.#record.local) };
+    this.#unsaved = true;
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The agent's side of its session with a master: dials until there is one, says who it is, obeys the highest epoch it has
+ * seen, and tells what its pods do. What could not be told is told again to the next master.
+ */
+import type { ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import { Loop } from '../lib/loop.ts';
+import { describeError, TsorchError } from '../model/errors.ts';
+import type { NodeStatus } from '../model/node.ts';
+import type { PodStatus } from '../model/pod.ts';
+import { AgentsClient, type Assignments, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
+import { Link } from './session-link.ts';
+
+export interface Master {
+  /** `host:port`; of several the next is tried when one does not answer. */
+  readonly address: string | readonly string[];
+  readonly credentials: ChannelCredentials;
+  readonly options?: ChannelOptions;
+}
+
+export interface SessionOptions {
+  readonly master: Master;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Between 0 and 1, for jitter. */
+  readonly random: () => number;
+  /** The highest epoch obeyed so far, kept on disk. */
+  readonly epoch: { get(): number; raise(epoch: number): Promise<void> };
+  nodeStatus(): NodeStatus;
+  /** Every pod there is. Waits until that is known. */
+  pods(): Promise<readonly PodStatus[]>;
+  onWelcome(welcome: Welcome): void;
+  onAssignments(assignments: Assignments): void;
+  onPeers(peers: Peers): void;
+  onStream(request: OpenStream, client: AgentsClient): void;
+  onLost(): void;
+}
+
+const backoff = { first: 50, most: 2000 };
+/** Statuses wait this long for others, but the first after a silence goes at once. */
+const coalesceMs = 50;
+/** Gone pods that are told of again to a new master. */
+const keptGone = 1000;
+
+export const channelOptions: ChannelOptions = {
+  // A dead master is noticed in seconds, also while only data streams are open.
+  'grpc.keepalive_time_ms': 2000,
+  'grpc.keepalive_timeout_ms': 2000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 2000,
+  // Assignments carry secrets and configs.
+  'grpc.max_receive_message_length': 64 << 20,
+  'grpc.max_send_message_length': 64 << 20,
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #statuses = new Map<string, PodStatus>();
+  readonly #gone = new Set<string>();
+  readonly #goneBefore = new Set<string>();
+  readonly #outbox: Loop;
+  readonly done: Promise<void>;
+  #link: Link | undefined;
+  /** The link whose master has said Welcome. */
+  #open: Link | undefined;
+  #dialled = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const { clock, log, signal } = options;
+    this.#outbox = new Loop({ name: 'status report', clock, log, signal, run: () => this.#flush() });
+    this.done = this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#open !== undefined;
+  }
+
+  report(status: PodStatus): void {
+    this.#statuses.set(status.id, status);
+    this.#gone.delete(status.id);
+    this.#outbox.mark();
+  }
+
+  /** The pod has left the host without a trace. */
+  gone(podId: string): void {
+    this.#statuses.delete(podId);
+    this.#gone.add(podId);
+    this.#outbox.mark();
+  }
+
+  /** Says Hello again: something about the node has changed. */
+  async hello(): Promise<void> {
+    if (this.#link) await this.#sendHello(this.#link);
+  }
+
+  async #run(): Promise<void> {
+    const { signal, clock, log, random, onLost } = this.#options;
+    let wait = backoff.first;
+    while (!signal.aborted) {
+      let welcomed = false;
+      try {
+        await this.#connect(() => {
+          welcomed = true;
+        });
+      } catch (error) {
+        if (signal.aborted) break;
+        log[welcomed ? 'warn' : 'info']('no session with the master', { error: describeError(error), address: this.#address() });
+        // One that broke off is dialled sooner than one that refuses.
+        if (welcomed) wait = backoff.first;
+      }
+      if (welcomed) onLost();
+      this.#dialled++;
+      await clock.sleep(wait * (0.5 + random() / 2), signal).catch(() => {});
+      wait = Math.min(wait * 2, backoff.most);
+    }
+  }
+
+  async #connect(onOpen: () => void): Promise<void> {
+    const { master, clock, signal } = this.#options;
+    const client = new AgentsClient(this.#address(), master.credentials, { ...channelOptions, ...master.options });
+    const link: Link = new Link({ client, clock, signal, onMessage: (message) => this.#onMessage(link, client, message, onOpen) });
+    this.#link = link;
+    try {
+      const over = link.run();
+      over.catch(() => {});
+      await this.#sendHello(link);
+      await over;
+    } finally {
+      this.#link = undefined;
+      this.#open = undefined;
+      client.close();
+    }
+  }
+
+  async #sendHello(link: Link): Promise<void> {
+    const { nodeStatus, epoch } = this.#options;
+    await link.send({ $case: 'hello', value: { status: JSON.stringify(nodeStatus()), epoch: epoch.get() } });
+  }
+
+  async #onMessage(link: Link, client: AgentsClient, message: MasterMessage, onOpen: () => void): Promise<void> {
+    const { kind } = message;
+    switch (kind?.$case) {
+      case 'welcome':
+        await this.#obey(kind.value.epoch);
+        link.welcomed(kind.value);
+        this.#options.onWelcome(kind.value);
+        if (this.#open !== link) {
+          this.#options.log.info('session with the master', { address: this.#address(), epoch: kind.value.epoch, node: kind.value.nodeName });
+          await this.#reportAll(link);
+          this.#open = link;
+          onOpen();
+          this.#outbox.mark();
+        }
+        return;
+      case 'assignments':
+        await this.#obey(kind.value.epoch);
+        return this.#options.onAssignments(kind.value);
+      case 'peers':
+        return this.#options.onPeers(kind.value);
+      case 'openStream':
+        return this.#options.onStream(kind.value, client);
+      case 'heartbeatAck':
+      case undefined:
+        return;
+    }
+  }
+
+  /** A lower epoch is a deposed leader's word. */
+  async #obey(epoch: number): Promise<void> {
+    const highest = this.#options.epoch.get();
+    if (epoch < highest) throw new TsorchError('fenced', `the master speaks for epoch ${epoch}, this agent has obeyed ${highest}`);
+    if (epoch > highest) await this.#options.epoch.raise(epoch);
+  }
+
+  async #reportAll(link: Link): Promise<void> {
+    const pods = await this.#options.pods();
+    const here = new Set(pods.map((status) => status.id));
+    const gone = [...this.#goneBefore, ...this.#gone].filter((id) => !here.has(id));
+    this.#statuses.clear();
+    this.#keepGone();
+    await link.send({ $case: 'status', value: { pods: pods.map((status) => JSON.stringify(status)), full: true, gone } });
+  }
+
+  async #flush(): Promise<void> {
+    const link = this.#open;
+    if (!link || (this.#statuses.size === 0 && this.#gone.size === 0)) return;
+    const pods = [...this.#statuses.values()].map((status) => JSON.stringify(status));
+    const gone = [...this.#gone];
+    this.#statuses.clear();
+    this.#keepGone();
+    // What a broken link swallows is in the full report to the next master.
+    await link.send({ $case: 'status', value: { pods, full: false, gone } });
+    await this.#options.clock.sleep(coalesceMs, this.#options.signal).catch(() => {});
+  }
+
+  #keepGone(): void {
+    for (const id of this.#gone) this.#goneBefore.add(id);
+    this.#gone.clear();
+    for (const id of this.#goneBefore) {
+      if (this.#goneBefore.size <= keptGone) break;
+      this.#goneBefore.delete(id);
+    }
+  }
+
+  #address(): string {
+    const addresses = [this.#options.master.address].flat();
+    const address = addresses[this.#dialled % addresses.length];
+    if (address === undefined) throw new TsorchError('invalid', 'no master address was given');
+    return address;
+  }
+}
+

@@ -1,0 +1,29 @@
+/**
+ * Images of this host. `image-load`: stdin frames are the archive; `message` frames tell of progress (`{message}`) and at last
+ * of what it held (`{loaded: [references]}`). `image-list`: one `message`, an array. `image-rm`: `{reference}`.
+ */
+import { TsorchError } from '../../model/errors.ts';
+import { type FrameStream, inputBytes } from './frames.ts';
+import type { StreamContext } from './serve.ts';
+
+export async function serveImageLoad(stream: FrameStream, context: StreamContext): Promise<void> {
+  const tell = (value: unknown) => stream.send({ $case: 'message', value: JSON.stringify(value) });
+  // Progress is for people: when nobody takes it the load goes on.
+  const loaded = await context.images.load(inputBytes(stream.incoming()), (message) => void tell({ message }).catch(() => {}));
+  context.pods.poke();
+  await tell({ loaded });
+  await stream.done(0);
+}
+
+export async function serveImageList(stream: FrameStream, context: StreamContext): Promise<void> {
+  stream.discardInput();
+  await stream.send({ $case: 'message', value: JSON.stringify(await context.images.list()) });
+  await stream.done(0);
+}
+
+export async function serveImageRemove(stream: FrameStream, params: { readonly reference?: unknown }, context: StreamContext): Promise<void> {
+  stream.discardInput();
+  if (typeof params.reference !== 'string') throw new TsorchError('invalid', 'image-rm needs a reference');
+  await context.images.remove(params.reference);
+  await stream.done(0);
+}

@@ -1,0 +1,73 @@
+/** Data streams that a master asked for: the agent dials, says which request it answers, and serves the kind. */
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import type { ExecStreamParams, LogsStreamParams } from '../../model/api.ts';
+import { describeError, TsorchError } from '../../model/errors.ts';
+import type { AgentsClient, OpenStream } from '../../proto/gen/tsorch/node.ts';
+import type { LogStore } from '../logs/store.ts';
+import type { Pods } from '../pods/pods.ts';
+import type { Images, Runtime } from '../runtime/port.ts';
+import type { Volumes } from '../volumes/volumes.ts';
+import { serveExec } from './exec.ts';
+import { FrameStream } from './frames.ts';
+import { serveImageList, serveImageLoad, serveImageRemove } from './images.ts';
+import { serveLogs } from './logs.ts';
+import { serveVolumeList, serveVolumeRemove } from './volumes.ts';
+
+export interface StreamContext {
+  readonly pods: Pick<Pods, 'get' | 'poke'>;
+  readonly logs: LogStore;
+  readonly runtime: Runtime;
+  readonly images: Images;
+  readonly volumes: Volumes;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  nodeName(): string;
+}
+
+/** Serves one request to its end. Never rejects: the other side is told of failures. */
+export async function serveStream(request: OpenStream, client: AgentsClient, context: StreamContext): Promise<void> {
+  const stream = new FrameStream(client.data());
+  const stop = () => stream.cancel();
+  context.signal.addEventListener('abort', stop, { once: true });
+  try {
+    await stream.send({ $case: 'id', value: request.id });
+    await serve(request, stream, context);
+  } catch (error) {
+    if (!stream.over.aborted) context.log.debug('data stream failed', { kind: request.kind, error: describeError(error) });
+    stream.fail(error);
+  } finally {
+    context.signal.removeEventListener('abort', stop);
+  }
+}
+
+function serve(request: OpenStream, stream: FrameStream, context: StreamContext): Promise<void> {
+  const params = parse(request.params);
+  switch (request.kind) {
+    case 'logs':
+      return serveLogs(stream, params as LogsStreamParams, context);
+    case 'exec':
+      return serveExec(stream, params as ExecStreamParams, context);
+    case 'image-load':
+      return serveImageLoad(stream, context);
+    case 'image-list':
+      return serveImageList(stream, context);
+    case 'image-rm':
+      return serveImageRemove(stream, params as { reference?: unknown }, context);
+    case 'volume-list':
+      return serveVolumeList(stream, context);
+    case 'volume-rm':
+      return serveVolumeRemove(stream, params as { name?: unknown }, context);
+    default:
+      throw new TsorchError('unsupported', `this agent knows no ${JSON.stringify(request.kind)} streams`, { hint: 'update the node' });
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text || '{}');
+  } catch (cause) {
+    throw new TsorchError('invalid', 'the parameters are not JSON', { cause });
+  }
+}
