@@ -29,11 +29,27 @@ table ip ${names.nftTable} {
     ip saddr ${spec.subnet} oifname != "${names.bridge}" masquerade
   }
 }`;
+  await passFirewall(names, true);
   return (await runCommand(['nft', '-f', '-'], { input: rules })).code === 0 ? 'on' : 'unavailable';
+}
+
+/**
+ * Docker sets the machine's FORWARD policy to DROP, which with br_netfilter also stops hosts from reaching one another over the
+ * bridge. Two rules let the bridge's traffic pass; where there is no such policy there is nothing to do.
+ */
+async function passFirewall(names: ClusterNames, pass: boolean): Promise<void> {
+  const policy = await runCommand(['iptables', '-w', '10', '-S', 'FORWARD']).catch(() => null);
+  if (policy?.code !== 0 || (pass && !policy.stdout.includes('-P FORWARD DROP'))) return;
+  for (const direction of ['-i', '-o']) {
+    const rule = ['FORWARD', direction, names.bridge, '-m', 'comment', '--comment', names.nftTable, '-j', 'ACCEPT'];
+    const present = (await runCommand(['iptables', '-w', '10', '-C', ...rule])).code === 0;
+    if (present !== pass) await runCommand(['iptables', '-w', '10', pass ? '-I' : '-D', ...rule]);
+  }
 }
 
 export async function removeForwarding(names: ClusterNames): Promise<void> {
   await runCommand(['nft', 'delete', 'table', 'ip', names.nftTable]).catch(() => {});
+  await passFirewall(names, false);
   const root = dirname(names.runDir);
   const others = (await readdir(root, { withFileTypes: true }).catch(() => [])).filter((entry) => entry.isDirectory() && join(root, entry.name) !== names.runDir);
   const before = await readFile(savedPath(names), 'utf8').catch(() => undefined);
