@@ -4,12 +4,14 @@ import { Batch, NetlinkSocket, attributes, netlinkFlag, netlinkProtocol } from '
 const familyIp4 = 2;
 const subsystem = 1;
 const message = { get: 1, delete: 2 } as const;
-const tupleAttribute = { original: 1, reply: 2, zone: 18, filter: 25 } as const;
+const tupleAttribute = { original: 1, reply: 2, status: 3, zone: 18, filter: 25, statusMask: 26 } as const;
+/** IPS_DST_NAT. */
+const translated = 0x20;
 const tuplePart = { ip: 1, protocol: 2 } as const;
 const ipPart = { source: 1, destination: 2 } as const;
 const protocolPart = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
 const filterPart = { original: 1, reply: 2 } as const;
-const filterBit = { protocol: 8, destinationPort: 0x20, sourceAddress: 1 } as const;
+const filterBit = { protocol: 8, destinationPort: 0x20 } as const;
 
 export const udp = 17;
 
@@ -30,14 +32,17 @@ export class Conntrack implements Disposable {
     this.#socket.close();
   }
 
-  /** Forgets connections that were led to `server` (four bytes). Returns how many. */
-  forgetTranslatedTo(server: Uint8Array, protocol: number): number {
-    const reply = (b: Batch) => {
-      // Both addresses and all of the protocol part must be there for the kernel to read any of it.
-      b.nest(tupleAttribute.reply, (t) => t.nest(tuplePart.ip, (ip) => ip.attribute(ipPart.source, server)).nest(tuplePart.protocol, (p) => p.attributeU8(protocolPart.number, protocol)))
-        .nest(tupleAttribute.filter, (f) => f.attributeU32(filterPart.original, 0).attributeU32(filterPart.reply, filterBit.protocol | filterBit.sourceAddress));
+  /** Forgets connections whose destination was translated to one of `servers` (four bytes each). Returns how many. */
+  forgetTranslatedTo(servers: readonly Uint8Array[], protocol: number): number {
+    if (servers.length === 0) return 0;
+    const gone = new Set(servers.map((server) => Buffer.from(server).readUInt32BE()));
+    const filter = (b: Batch) => {
+      b.nest(tupleAttribute.reply, (t) => t.nest(tuplePart.protocol, (p) => p.attributeU8(protocolPart.number, protocol)))
+        .nest(tupleAttribute.filter, (f) => f.attributeU32(filterPart.original, 0).attributeU32(filterPart.reply, filterBit.protocol))
+        .attributeU32be(tupleAttribute.status, translated)
+        .attributeU32be(tupleAttribute.statusMask, translated);
     };
-    return this.#forget(reply, (original, back) => back.protocol === protocol && back.source.equals(server) && !original.destination.equals(back.source));
+    return this.#forget(filter, (original, back) => back.protocol === protocol && gone.has(back.source.readUInt32BE()) && !original.destination.equals(back.source));
   }
 
   /** Forgets connections to `port` that nothing was done to. Returns how many. */

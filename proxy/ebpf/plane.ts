@@ -57,6 +57,10 @@ export class EbpfPlane {
     }
   }
 
+  get attached(): boolean {
+    return this.#attached;
+  }
+
   /** Balancers that the kernel holds, taken over from an earlier run or set by this one. */
   entries(): Iterable<readonly [string, readonly Backend[]]> {
     return this.#balancers.entries();

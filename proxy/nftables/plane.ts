@@ -58,13 +58,18 @@ export class NftablesPlane implements Disposable {
 
   /** Makes UDP flows find their way anew: they have no end by which they would notice. */
   forgetFlows({ goneEndpoints, newUdpPorts }: Pick<RuleChanges, 'goneEndpoints' | 'newUdpPorts'>): number {
-    let count = 0;
-    for (const address of goneEndpoints) {
+    const gone = goneEndpoints.flatMap((address) => {
       const ip = parseIp4(address);
-      if (ip !== undefined) count += this.#conntrack.forgetTranslatedTo(ip4Bytes(ip), udp);
-    }
+      return ip === undefined ? [] : [ip4Bytes(ip)];
+    });
+    let count = this.#conntrack.forgetTranslatedTo(gone, udp);
     for (const port of newUdpPorts) count += this.#conntrack.forgetUntranslated(port, udp);
     return count;
+  }
+
+  /** Whether somebody removed the table, with `nft flush ruleset` for instance. */
+  get isMissing(): boolean {
+    return !this.#nft.hasTable(tableName);
   }
 
   /** Removes the table. Succeeds when there is none. */

@@ -1,4 +1,5 @@
 /** Rules as text, close to what `nft list ruleset` shows: for people, golden tests and comparisons. */
+import type { Backend } from './fragment.ts';
 import type { RuleState } from './state.ts';
 import { formatIp4 } from './address.ts';
 import { baseChains, fixedElements, plainChains, sets, tableName } from './ruleset.ts';
@@ -42,6 +43,11 @@ function printOperand(operand: Operand): string {
   }
 }
 
+/** `10.32.1.4`, or `10.32.1.4:80` where the port changes. */
+export function printBackend({ ip, port }: Backend): string {
+  return port === 0 ? formatIp4(ip) : `${formatIp4(ip)}:${port}`;
+}
+
 /** Everything a host holds, in an order that does not depend on the order of events. */
 export function printState(state: RuleState, options: RulesetOptions): string {
   const elements = new Map<string, string[]>();
@@ -65,7 +71,7 @@ export function printState(state: RuleState, options: RulesetOptions): string {
   for (const [name, rules] of chains) lines.push(`  chain ${name} {`, ...rules.map((rule) => `    ${printRule(rule)}`), '  }');
   lines.push('}', 'connect-time translation {');
   for (const [key, backends] of [...state.balancers()].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    lines.push(`  ${key} → ${backends.map(({ ip, port }) => (port === 0 ? formatIp4(ip) : `${formatIp4(ip)}:${port}`)).join(', ') || 'refused'}`);
+    lines.push(`  ${key} → ${backends.map(printBackend).join(', ') || 'refused'}`);
   }
   lines.push('}');
   return `${lines.join('\n')}\n`;

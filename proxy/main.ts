@@ -1,0 +1,206 @@
+/**
+ * The proxy of one host: follows the service table and keeps the kernel and the name server at it.
+ *
+ * ```
+ * master ──► follow ──► table ──► apply (loop) ──► kernel ──► acknowledge
+ *                         │              └──► names of the name server
+ *                         └──► save (loop) ──► stateDir/table.json
+ * ```
+ * Updates that arrive while the kernel is being changed are applied together afterwards.
+ */
+import { applyUpdate, emptyTable } from '../model/table.ts';
+import type { ServiceTable } from '../model/table.ts';
+import { describeError } from '../model/errors.ts';
+import type { Clock } from '../lib/clock.ts';
+import { Loop } from '../lib/loop.ts';
+import type { Log } from '../lib/log.ts';
+import type { DataPlane } from './dataplane.ts';
+import { Names } from './dns/names.ts';
+import { DnsServer } from './dns/server.ts';
+import { LinuxDataPlane } from './linux.ts';
+import { loadTable, saveTable } from './saved.ts';
+import type { ConnectTables, TableStream } from './stream.ts';
+
+export { grpcTables } from './stream.ts';
+export { teardownDataPlane } from './linux.ts';
+
+export interface ProxyOptions {
+  readonly nodeId: string;
+  /** Opens a stream of the table, see stream.ts; called again, with backoff, whenever one ends. */
+  readonly connect: ConnectTables;
+  /** The cgroup2 directory whose processes are served at connect: the hierarchy's root on a real host. */
+  readonly cgroupRoot: string;
+  /** Where programs and maps are pinned, a directory of this host's own below /sys/fs/bpf. */
+  readonly bpfDir: string;
+  /** Where the name server listens: the pods' gateway. */
+  readonly dnsAddress: string;
+  readonly dnsPort?: number;
+  /** The host's name servers, or the resolv.conf that lists them. */
+  readonly resolvers: readonly string[] | { readonly file: string };
+  readonly mode: 'ebpf' | 'nftables';
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A random number below 1, for backoff. */
+  readonly random?: () => number;
+  /** Default: this host's kernel. */
+  readonly dataPlane?: DataPlane;
+  /** Told whenever the kernel has reached a revision. */
+  readonly onApplied?: (revision: number) => void;
+}
+
+/** How long to wait for a master's table before the saved one, which is older, is put into the kernel. */
+const patienceMs = 1000;
+const backoffMs = { first: 50, most: 2000 } as const;
+/** A stream that lasted this long was a good one: the next failure is a new one. */
+const goodStreamMs = 5000;
+/** How often the host's addresses, and that our rules are still there, are looked at. */
+const lookAgainMs = 10_000;
+/** Saving takes at most this part of the time. */
+const savingShare = 0.05;
+const saveEveryMs = { least: 200, most: 10_000 } as const;
+
+/** Runs until the signal fires. What is in the kernel stays and works on. */
+export async function runProxy(options: ProxyOptions): Promise<void> {
+  const proxy = new HostProxy(options);
+  await proxy.run();
+}
+
+class HostProxy {
+  readonly #options: ProxyOptions;
+  readonly #plane: DataPlane;
+  readonly #names = new Names();
+  #table: ServiceTable = emptyTable;
+  #revision = 0;
+  /** Nothing is put into the kernel before a table is known: rules of an earlier run are better than none. */
+  #known = false;
+  #stream: TableStream | undefined;
+  /** Last revision acknowledged on #stream. */
+  #acknowledged = 0;
+  #saved: ServiceTable | undefined;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#plane = options.dataPlane ?? new LinuxDataPlane(options);
+  }
+
+  async run(): Promise<void> {
+    const { clock, log, signal, stateDir, dnsAddress, dnsPort, resolvers } = this.#options;
+    const apply = new Loop({ name: 'apply', clock, log, signal, run: () => this.#apply(save) });
+    const save = new Loop({ name: 'save', clock, log, signal, run: () => this.#save() });
+    const dns = new DnsServer({
+      address: dnsAddress, ...(dnsPort === undefined ? {} : { port: dnsPort }), names: this.#names, resolvers, clock, log: log.child('dns'), signal,
+    });
+    const listening = dns.listen().catch((error: unknown) => {
+      if (!signal.aborted) log.error('name server failed', { error });
+    });
+    this.#startFromSaved(loadTable(stateDir, log), apply);
+    await this.#follow(apply);
+    await Promise.all([apply.done, save.done, listening]);
+    if (this.#known && this.#saved !== this.#table) this.#write();
+    this.#plane.close();
+  }
+
+  /** Names are answered from the saved table at once; the kernel waits a moment for something newer. */
+  #startFromSaved(saved: { readonly revision: number; readonly table: ServiceTable } | undefined, apply: Loop): void {
+    const { clock, log, signal } = this.#options;
+    if (!saved) return;
+    this.#table = saved.table;
+    this.#saved = saved.table;
+    this.#names.update(saved.table);
+    clock.sleep(patienceMs, signal).then(() => {
+      if (this.#known) return;
+      log.warn('no table from a master yet, going on with the saved one', { revision: saved.revision });
+      this.#known = true;
+      apply.mark();
+    }, () => {});
+  }
+
+  async #apply(save: Loop): Promise<number | undefined> {
+    if (!this.#known) return undefined;
+    const table = this.#table;
+    const revision = this.#revision;
+    const stream = this.#stream;
+    try {
+      await this.#plane.apply(table);
+    } finally {
+      // Names lead to addresses that the kernel knows; but should it fail, yesterday's names would help nobody.
+      this.#names.update(table);
+    }
+    if (stream && stream === this.#stream && revision > this.#acknowledged) {
+      stream.acknowledge(revision);
+      this.#acknowledged = revision;
+    }
+    if (table !== this.#saved) save.mark();
+    this.#options.onApplied?.(revision);
+    return lookAgainMs;
+  }
+
+  async #save(): Promise<void> {
+    const { clock, signal } = this.#options;
+    const started = clock.monotonic();
+    this.#write();
+    const pause = Math.min(Math.max((clock.monotonic() - started) / savingShare, saveEveryMs.least), saveEveryMs.most);
+    await clock.sleep(pause, signal).catch(() => {});
+  }
+
+  #write(): void {
+    const table = this.#table;
+    saveTable(this.#options.stateDir, { revision: this.#revision, table });
+    this.#saved = table;
+  }
+
+  /** One stream after the other until the signal fires. */
+  async #follow(apply: Loop): Promise<void> {
+    const { clock, log, signal, random = Math.random } = this.#options;
+    let wait: number = backoffMs.first;
+    while (!signal.aborted) {
+      const started = clock.monotonic();
+      const error = await this.#followOne(apply);
+      if (signal.aborted) return;
+      if (clock.monotonic() - started > goodStreamMs) wait = backoffMs.first;
+      const ms = Math.round(wait * (0.5 + random() / 2));
+      log.warn('table stream ended, connecting again', { reason: error ? describeError(error) : 'closed by the master', ms });
+      await clock.sleep(ms, signal).catch(() => {});
+      wait = Math.min(wait * 2, backoffMs.most);
+    }
+  }
+
+  /** Resolves to what ended it. */
+  async #followOne(apply: Loop): Promise<unknown> {
+    const { connect, signal, log } = this.#options;
+    let stream: TableStream;
+    try {
+      stream = connect();
+    } catch (error) {
+      return error;
+    }
+    const close = () => stream.close();
+    signal.addEventListener('abort', close, { once: true });
+    let whole = false;
+    try {
+      for await (const update of stream.updates(() => this.#table)) {
+        // A change says what differs from the table this stream began with.
+        if (update.full) whole = true;
+        if (!whole) throw new Error('the stream does not begin with a whole table');
+        if (this.#stream !== stream) {
+          log.info('following the table', { revision: update.revision });
+          this.#stream = stream;
+          this.#acknowledged = 0;
+        }
+        this.#table = applyUpdate(this.#table, update);
+        this.#revision = update.revision;
+        this.#known = true;
+        apply.mark();
+      }
+      return undefined;
+    } catch (error) {
+      return error;
+    } finally {
+      signal.removeEventListener('abort', close);
+      stream.close();
+      if (this.#stream === stream) this.#stream = undefined;
+    }
+  }
+}
