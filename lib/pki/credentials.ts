@@ -10,6 +10,11 @@ export interface Credentials {
 
 const files = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' } as const;
 
+/** Where programs that want file names find them. */
+export function credentialFiles(directory: string): { readonly ca: string; readonly cert: string; readonly key: string } {
+  return { ca: join(directory, files.ca), cert: join(directory, files.cert), key: join(directory, files.key) };
+}
+
 /** Null when any of the three is missing. */
 export async function readCredentials(directory: string): Promise<Credentials | null> {
   try {
