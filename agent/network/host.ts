@@ -1,5 +1,5 @@
 /** The host's own part: forwarding, the gateway's address, the VXLAN device, and the route that catches what nobody has. */
-import { addVxlan, deleteLink, getLink, listLinks, setLink, setReversePathFilter } from '../../lib/linux/link.ts';
+import { addVxlan, deleteLink, disableLinkLocalIpv6, getLink, listLinks, setLink, setReversePathFilter } from '../../lib/linux/link.ts';
 import type { Link, VxlanSettings } from '../../lib/linux/link.ts';
 import { addAddress, deleteAddress, listAddresses } from '../../lib/linux/link-address.ts';
 import { Batch } from '../../lib/linux/netlink.ts';
@@ -53,7 +53,9 @@ export function ensureTunnel(socket: NetlinkSocket, config: HostNetworkConfig, u
   const batch = new Batch();
   // A peer may send by the tunnel what goes back by a plain route, while the two learn of one another.
   setReversePathFilter(batch, link.index, 0);
-  setLink(batch, link.index, { up: true, mac, mtu });
+  disableLinkLocalIpv6(batch, link.index);
+  // A MAC that is set, even to what it was, costs the device all its neighbours.
+  setLink(batch, link.index, { up: true, mtu, ...(link.mac !== mac && { mac }) });
   const own = { device: link.index, address: hostAddress(config.subnet), prefixLength: 32, scope: scope.global };
   for (const address of listAddresses(socket, link.index)) if (address.address !== own.address) deleteAddress(batch, address);
   addAddress(batch, own);

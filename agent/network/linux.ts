@@ -9,6 +9,8 @@ import { Batch, NetlinkSocket } from '../../lib/linux/netlink.ts';
 import { homeNetns } from '../../lib/linux/netns.ts';
 import { listRoutes, lookUpRoutes } from '../../lib/linux/route.ts';
 import { readSysctl } from '../../lib/linux/sysctl.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { checkAddress, checkConfig } from './checks.ts';
@@ -17,8 +19,11 @@ import { ensureRouting, ensureTunnel, findUnderlay, podMtu, removeHost } from '.
 import { isVethName, routeProtocol, staleLinkGroup, vethName } from './names.ts';
 import { describeChange, desiredPeers, planPeers, readPeers, writeChange } from './peers.ts';
 import type { Devices } from './peers.ts';
-import { attachPod, detachPod, listPins } from './pods.ts';
+import { attachPod, detachPod, listPins, podLinkWorks } from './pods.ts';
 import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
+
+/** The kernel takes microseconds, rarely a second. */
+const linkWaitMs = 3000;
 
 interface Prepared {
   readonly config: HostNetworkConfig;
@@ -28,18 +33,21 @@ interface Prepared {
 
 export interface LinuxPodNetworkOptions {
   readonly log: Log;
+  readonly clock?: Clock;
   /** Where pins are looked for before `prepareHost` has said where they are, as when a host leaves. */
   readonly netnsDir?: string;
 }
 
 export class LinuxPodNetwork implements PodNetwork {
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #netnsDir: string;
   #socket: NetlinkSocket | undefined;
   #prepared: Prepared | undefined;
 
   constructor(options: LinuxPodNetworkOptions) {
     this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
     this.#netnsDir = options.netnsDir ?? '/run/tsorch/netns';
     homeNetns();
   }
@@ -90,7 +98,13 @@ export class LinuxPodNetwork implements PodNetwork {
   async attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }> {
     const { config, mtu } = this.#ready();
     checkAddress(config.subnet, pod);
-    return translate(`attaching pod ${pod.id}`, () => ({ netns: attachPod(this.#open(), pod, { netnsDir: config.netnsDir, mtu }) }));
+    const what = `attaching pod ${pod.id}`;
+    const netns = translate(what, () => attachPod(this.#open(), pod, { netnsDir: config.netnsDir, mtu }));
+    for (let waited = 0; !translate(what, () => podLinkWorks(this.#open(), pod.id)); waited++) {
+      if (waited === linkWaitMs) throw new TsorchError('timeout', `${what}: its network device did not come up in ${linkWaitMs} ms`);
+      await this.#clock.sleep(1);
+    }
+    return { netns };
   }
 
   async detach(podId: string): Promise<void> {

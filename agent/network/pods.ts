@@ -30,7 +30,9 @@ const loopback = 1;
 const eth0 = 2;
 const indexAttempts = 100;
 
-/** Returns the path of the pin. */
+/**
+ * Returns the path of the pin. The host's end may still drop packets: the kernel opens it in the background, see `podLinkWorks`.
+ */
 export function attachPod(socket: NetlinkSocket, pod: { readonly id: string; readonly ip: string }, options: PodLinkOptions): string {
   const pin = pinPath(options.netnsDir, pod.id);
   const found = openNetns(pin);
@@ -44,6 +46,11 @@ export function attachPod(socket: NetlinkSocket, pod: { readonly id: string; rea
   } finally {
     fs.closeSync(netns);
   }
+}
+
+export function podLinkWorks(socket: NetlinkSocket, podId: string): boolean {
+  // Asking for one link, unlike listing all, also has newer kernels open it at once.
+  return getLink(socket, vethName(podId))?.working === true;
 }
 
 /**
@@ -126,10 +133,12 @@ function writePodEnd(ip: string, existed: boolean): void {
   const batch = new Batch(1024);
   if (existed) {
     for (const old of listAddresses(socket, eth0)) if (old.address !== ip) deleteAddress(batch, old);
+    // A MAC that is set, even to what it was, costs the device its neighbours.
+    if (getLink(socket, 'eth0')?.mac !== podMac(ip)) setLink(batch, eth0, { mac: podMac(ip) });
   }
   setLink(batch, loopback, { up: true });
   disableLinkLocalIpv6(batch, eth0);
-  setLink(batch, eth0, { up: true, mac: podMac(ip) });
+  setLink(batch, eth0, { up: true });
   addAddress(batch, { device: eth0, address: ip, prefixLength: 32, scope: scope.global });
   replaceNeighbour(batch, { device: eth0, address: gatewayAddress, mac: gatewayMac });
   replaceRoute(batch, { destination: `${gatewayAddress}/32`, device: eth0, protocol: routeProtocol });

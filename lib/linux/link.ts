@@ -5,13 +5,15 @@ import { Batch, NetlinkError, attributeText, attributes, netlinkFlag } from './n
 import type { NetlinkMessage, NetlinkSocket } from './netlink.ts';
 import { family, rtm } from './rtnetlink.ts';
 
-const ifla = { address: 1, name: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, afSpec: 26, group: 27, netnsFd: 28, linkNetnsId: 37 } as const;
+const ifla = { address: 1, name: 3, mtu: 4, link: 5, master: 10, state: 16, linkInfo: 18, afSpec: 26, group: 27, netnsFd: 28, linkNetnsId: 37 } as const;
 const info = { kind: 1, data: 2 } as const;
 const vethPeer = 1;
 const vxlanAttribute = { id: 1, link: 3, local: 4, learning: 7, port: 15 } as const;
 const inetConf = { attribute: 1, rpFilter: 8 } as const;
 const inet6AddressMode = { attribute: 8, none: 1 } as const;
-export const linkUp = 1;
+const linkUp = 1;
+/** IF_OPER_UNKNOWN (devices that never tell) and IF_OPER_UP. */
+const workingStates = [0, 6];
 
 export interface VxlanSettings {
   readonly id: number;
@@ -26,7 +28,10 @@ export interface VxlanSettings {
 export interface Link {
   readonly index: number;
   readonly name: string;
+  /** Somebody wants it up. */
   readonly up: boolean;
+  /** It carries packets. Follows a little after both ends of a veth are up; what is sent before is lost. */
+  readonly working: boolean;
   readonly mtu: number;
   /** Empty for devices without one. */
   readonly mac: string;
@@ -161,10 +166,12 @@ function readLink({ data }: NetlinkMessage): Link {
   const inner = details ? attributes(details) : new Map<number, Buffer>();
   const kind = attributeText(inner.get(info.kind) ?? Buffer.alloc(0));
   const mac = found.get(ifla.address);
+  const up = (data.readUInt32LE(8) & linkUp) !== 0;
   return {
     index: data.readInt32LE(4),
     name: attributeText(found.get(ifla.name) ?? Buffer.alloc(0)),
-    up: (data.readUInt32LE(8) & linkUp) !== 0,
+    up,
+    working: up && workingStates.includes(found.get(ifla.state)?.[0] ?? 0),
     mtu: number(ifla.mtu) ?? 0,
     mac: mac?.length === 6 ? macText(mac) : '',
     kind,
