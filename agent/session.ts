@@ -29,8 +29,8 @@ export interface SessionOptions {
   /** The highest epoch obeyed so far, kept on disk. */
   readonly epoch: { get(): number; raise(epoch: number): Promise<void> };
   nodeStatus(): NodeStatus;
-  /** Every pod there is. Waits until that is known. */
-  pods(): Promise<readonly PodStatus[]>;
+  /** Of every pod there is. */
+  pods(): readonly PodStatus[];
   onWelcome(welcome: Welcome): void;
   onAssignments(assignments: Assignments): void;
   onPeers(peers: Peers): void;
@@ -100,7 +100,7 @@ export class Session {
   }
 
   async #run(): Promise<void> {
-    const { signal, clock, log, random, onLost } = this.#options;
+    const { signal, clock, log } = this.#options;
     let wait = backoff.first;
     while (!signal.aborted) {
       let welcomed = false;
@@ -114,9 +114,9 @@ export class Session {
         // One that broke off is dialled sooner than one that refuses.
         if (welcomed) wait = backoff.first;
       }
-      if (welcomed) onLost();
+      if (welcomed) this.#options.onLost();
       this.#dialled++;
-      await clock.sleep(wait * (0.5 + random() / 2), signal).catch(() => {});
+      await clock.sleep(wait * (0.5 + this.#options.random() / 2), signal).catch(() => {});
       wait = Math.min(wait * 2, backoff.most);
     }
   }
@@ -139,8 +139,7 @@ export class Session {
   }
 
   async #sendHello(link: Link): Promise<void> {
-    const { nodeStatus, epoch } = this.#options;
-    await link.send({ $case: 'hello', value: { status: JSON.stringify(nodeStatus()), epoch: epoch.get() } });
+    await link.send({ $case: 'hello', value: { status: JSON.stringify(this.#options.nodeStatus()), epoch: this.#options.epoch.get() } });
   }
 
   async #onMessage(link: Link, client: AgentsClient, message: MasterMessage, onOpen: () => void): Promise<void> {
@@ -179,7 +178,7 @@ export class Session {
   }
 
   async #reportAll(link: Link): Promise<void> {
-    const pods = await this.#options.pods();
+    const pods = this.#options.pods();
     const here = new Set(pods.map((status) => status.id));
     const gone = [...this.#goneBefore, ...this.#gone].filter((id) => !here.has(id));
     this.#statuses.clear();

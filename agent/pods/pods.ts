@@ -28,8 +28,8 @@ export interface PodsOptions {
   readonly bootId: string;
   /** Creates at a time; 6 unless told. */
   readonly concurrency?: number;
-  report(status: PodStatus): void;
-  gone(podId: string): void;
+  readonly report: (status: PodStatus) => void;
+  readonly gone: (podId: string) => void;
 }
 
 export class Pods {
@@ -117,7 +117,7 @@ export class Pods {
 
   /** Of every pod that this host has or shall have. */
   statuses(): readonly PodStatus[] {
-    return [...this.#workers.values()].flatMap((worker) => worker.status ?? []);
+    return [...this.#workers.values()].map((worker) => worker.status);
   }
 
   get(id: string): PodWorker | undefined {
@@ -129,9 +129,10 @@ export class Pods {
     return this.#workers.has(id);
   }
 
-  /** Resolves after every pod has a status to tell. */
-  async settled(): Promise<void> {
-    while ([...this.#workers.values()].some((worker) => !worker.status)) await new Promise((resolve) => setImmediate(resolve));
+  /** Resolves when what no pod owns has been looked for once more. Rejects when the agent stops before. */
+  async swept(): Promise<void> {
+    await this.#view.synced();
+    await this.#runSweep();
   }
 
   /** Resolves when all pods are gone or the signal fires. */

@@ -50,7 +50,7 @@ export class PodWorker {
   readonly #stop = new AbortController();
   #record: PodRecord;
   #timers: Timers = emptyTimers;
-  #status: PodStatus | undefined;
+  #status: PodStatus;
   #prepared: Prepared = new Map();
   #netns: string | null = null;
   /** The record in memory is newer than the one on disk. */
@@ -65,13 +65,15 @@ export class PodWorker {
     this.#record = record;
     this.#context = context;
     this.#unsaved = !saved;
+    this.#status = this.#unseen();
+    context.report(this.#status);
     const signal = AbortSignal.any([context.signal, this.#stop.signal]);
     this.#loop = new Loop({ name: `pod ${id}`, clock: context.clock, log: context.log, signal, run: () => this.#pass(), maxBackoffMs: 2000 });
     this.#loop.mark();
   }
 
-  /** The last status told; undefined before the first pass. */
-  get status(): PodStatus | undefined {
+  /** The last status told. */
+  get status(): PodStatus {
     return this.#status;
   }
 
@@ -109,7 +111,7 @@ export class PodWorker {
     this.#unsaved = true;
     this.#unblock = true;
     // A master that asks again may have lost what was told.
-    if (this.#status) this.#context.report(this.#status);
+    this.#context.report(this.#status);
     this.mark();
   }
 
@@ -136,7 +138,7 @@ export class PodWorker {
   async #pass(): Promise<number | undefined> {
     if (!this.#context.ports.view.isSynced) {
       if (this.#unsaved) await this.#save(this.#record, true);
-      this.#tellUnseen();
+      this.#tell(this.#unseen());
       return undefined;
     }
     for (;;) {
@@ -226,14 +228,20 @@ export class PodWorker {
     if (changed) this.#context.report(status);
   }
 
-  /** While the runtime is away the record's word stands. */
-  #tellUnseen(): void {
+  /** While the runtime has not answered the record's word stands. */
+  #unseen(): PodStatus {
     const { local, assignment } = this.#record;
     const { node, clock } = this.#context;
-    const phase = local?.phase ?? 'assigned';
-    const containers = assignment?.template.containers.map(({ name, image }) => ({ name, image })) ?? [];
-    const restarts = Object.values(local?.containers ?? {}).reduce((sum, c) => sum + Math.max(0, c.attempt - 1), 0);
-    this.#tell({ id: this.id, node, phase, ready: local?.ready ?? false, message: '', restarts, since: local?.since ?? clock.now(), containers });
+    return {
+      id: this.id,
+      node,
+      phase: local?.phase ?? 'assigned',
+      ready: local?.ready ?? false,
+      message: '',
+      restarts: Object.values(local?.containers ?? {}).reduce((sum, c) => sum + Math.max(0, c.attempt - 1), 0),
+      since: local?.since ?? clock.now(),
+      containers: assignment?.template.containers.map(({ name, image }) => ({ name, image })) ?? [],
+    };
   }
 
   async #perform(actions: readonly Action[]): Promise<void> {
@@ -251,7 +259,7 @@ export class PodWorker {
     const wait = Math.min(first * 2 ** Math.min(tries - 1, 20), most);
     this.#timers = { ...this.#timers, blocked: { message: describeError(error), until: input.now + wait, tries } };
     this.#context.log.warn('pod waits', { pod: this.id, error: describeError(error), ms: wait });
-    if (this.#status) this.#tell({ ...this.#status, message: describeError(error) });
+    this.#tell({ ...this.#status, message: describeError(error) });
     return wait;
   }
 

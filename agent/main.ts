@@ -1,0 +1,189 @@
+/**
+ * The agent of one host: takes up what runs, keeps it running, and follows a master while there is one. Ending it leaves
+ * the pods as they are.
+ */
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { Assignment } from '../model/assignment.ts';
+import { TsorchError } from '../model/errors.ts';
+import type { Assignments } from '../proto/gen/tsorch/node.ts';
+import { LogStore } from './logs/store.ts';
+import type { PodNetwork } from './network/port.ts';
+import { nodeStatus, readBootId } from './node-status.ts';
+import { Pods, type PodsOptions } from './pods/pods.ts';
+import type { Images, Runtime } from './runtime/port.ts';
+import { type Master, Session } from './session.ts';
+import { EpochFile } from './state-epoch.ts';
+import { HostNetwork } from './state-network.ts';
+import { type StreamContext, serveStream } from './streams/serve.ts';
+import { linuxMounter, type Mounter } from './volumes/mounter.ts';
+import { PodFiles } from './volumes/pod-files.ts';
+import { Volumes } from './volumes/volumes.ts';
+
+export interface HostOptions {
+  readonly nodeId: string;
+  /** Survives reboots. */
+  readonly stateDir: string;
+  /** Does not, as `/run/tsorch`. */
+  readonly runDir: string;
+  /** This host's address on the underlay. */
+  readonly address: string;
+  readonly runtime: Runtime;
+  readonly images: Images;
+  readonly network: PodNetwork;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** The host's name; the system's unless told. */
+  readonly hostname?: string;
+  /** Where pods' network namespaces are pinned; `<runDir>/netns` unless told. */
+  readonly netnsDir?: string;
+  readonly bootId?: string;
+  readonly mounter?: Mounter;
+  /** Bytes of output kept per stream and attempt. */
+  readonly logLimit?: number;
+  /** Creates at a time. */
+  readonly concurrency?: number;
+}
+
+export interface AgentOptions extends HostOptions {
+  readonly master: Master;
+  /** Engine labels: versions of containerd, runtime and the like. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly version?: string;
+  /** What pods may use; the whole host unless told. CPUs and bytes. */
+  readonly capacity?: { readonly cpus: number; readonly memory: number };
+  /** Between 0 and 1, for jitter. */
+  readonly random?: () => number;
+}
+
+export interface Agent {
+  readonly pods: Pods;
+  readonly logs: LogStore;
+  readonly connected: boolean;
+  /** Resolves when the signal has fired and nothing is under way any more. Pods run on. */
+  readonly done: Promise<void>;
+  /** Leaves the session, stops and removes every pod and the host's network. Named volumes and the state folder stay. */
+  teardown(): Promise<void>;
+}
+
+/** Resolves when what was on disk is taken up; the session is dialled from then on. */
+export async function runAgent(options: AgentOptions): Promise<Agent> {
+  const { log, clock, signal, images, runtime } = options;
+  const leave = new AbortController();
+  const outside: { session?: Session } = {};
+  const { pods, logs, volumes, bootId, hostname } = await openHost(options, {
+    report: (status) => outside.session?.report(status),
+    gone: (id) => outside.session?.gone(id),
+  });
+  const network = await HostNetwork.open({
+    network: options.network,
+    stateDir: options.stateDir,
+    address: options.address,
+    netnsDir: options.netnsDir ?? path.join(options.runDir, 'netns'),
+    clock,
+    log: log.child('network'),
+    signal,
+    onReady: () => pods.setNetworkReady(),
+    onMac: () => void outside.session?.hello().catch(() => {}),
+  });
+  const epoch = await EpochFile.open(options.stateDir);
+  const facts = {
+    nodeId: options.nodeId,
+    address: options.address,
+    version: options.version ?? '',
+    bootId,
+    labels: options.labels ?? {},
+    ...(options.capacity ? { capacity: options.capacity } : {}),
+  };
+  const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname };
+  const session = new Session({
+    master: options.master,
+    clock,
+    log: log.child('session'),
+    signal: AbortSignal.any([signal, leave.signal]),
+    random: options.random ?? Math.random,
+    epoch,
+    nodeStatus: () => nodeStatus(facts, network.vtepMac),
+    pods: () => pods.statuses(),
+    onWelcome: (welcome) => network.welcome(welcome),
+    onPeers: (peers) => network.setPeers(peers),
+    onAssignments: (assignments) => pods.assign(decodeAssignments(assignments)),
+    onStream: (request, client) => void serveStream(request, client, streams),
+    onLost: () => log.info('carrying on without a master'),
+  });
+  outside.session = session;
+  return {
+    pods,
+    logs,
+    get connected() {
+      return session.connected;
+    },
+    done: Promise.all([session.done, pods.done(), network.done]).then(() => {}),
+    async teardown() {
+      leave.abort(new TsorchError('aborted', 'the node leaves'));
+      await session.done;
+      await clearHost(options, pods);
+    },
+  };
+}
+
+/** For a host whose agent does not run: stops and removes every pod and the host's network, and returns. */
+export async function teardownHost(options: HostOptions): Promise<void> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  const { pods } = await openHost({ ...options, signal }, { report: () => {}, gone: () => {} });
+  try {
+    await clearHost(options, pods);
+  } finally {
+    over.abort();
+    await pods.done();
+  }
+}
+
+interface Host {
+  readonly pods: Pods;
+  readonly logs: LogStore;
+  readonly volumes: Volumes;
+  readonly bootId: string;
+  readonly hostname: string;
+}
+
+async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' | 'gone'>): Promise<Host> {
+  const { stateDir, runDir, runtime, images, network, log, clock, signal, mounter = linuxMounter } = options;
+  await fs.mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await fs.mkdir(runDir, { recursive: true, mode: 0o711 });
+  const hostname = options.hostname ?? os.hostname();
+  const bootId = options.bootId ?? readBootId();
+  const logs = new LogStore({ directory: path.join(stateDir, 'logs'), clock, log: log.child('logs'), signal, ...(options.logLimit === undefined ? {} : { limit: options.logLimit }) });
+  const volumes = new Volumes({ stateDir, images, mounter });
+  const files = new PodFiles({ runDir, mounter });
+  const pods = await Pods.open({
+    ports: { runtime, images, network, volumes, files, logs, hostname },
+    clock,
+    log: log.child('pods'),
+    signal,
+    stateDir,
+    runDir,
+    node: options.nodeId,
+    bootId,
+    ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+    ...hooks,
+  });
+  return { pods, logs, volumes, bootId, hostname };
+}
+
+async function clearHost(options: HostOptions, pods: Pods): Promise<void> {
+  pods.assign({ upsert: [], remove: [], full: true });
+  await pods.swept();
+  await pods.empty(options.signal);
+  if (options.signal.aborted) throw new TsorchError('aborted', 'the host was not cleared to the end');
+  await options.network.teardown();
+}
+
+function decodeAssignments(message: Assignments): Parameters<Pods['assign']>[0] {
+  return { upsert: message.upsert.map((text) => JSON.parse(text) as Assignment), remove: message.remove, full: message.full };
+}

@@ -1,0 +1,32 @@
+/** What this host says of itself in its Hello. */
+import fs from 'node:fs';
+import os from 'node:os';
+import type { NodeStatus } from '../model/node.ts';
+
+export interface NodeFacts {
+  readonly nodeId: string;
+  readonly address: string;
+  readonly version: string;
+  readonly bootId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly capacity?: { readonly cpus: number; readonly memory: number };
+}
+
+export function nodeStatus(facts: NodeFacts, vtepMac: string): NodeStatus {
+  return {
+    id: facts.nodeId,
+    address: facts.address,
+    capacity: facts.capacity ?? { cpus: os.availableParallelism(), memory: os.totalmem() },
+    os: os.platform(),
+    arch: os.machine(),
+    engineLabels: { kernel: os.release(), ...facts.labels },
+    vtepMac,
+    version: facts.version,
+    bootId: facts.bootId,
+  };
+}
+
+/** Another after every boot. */
+export function readBootId(): string {
+  return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}

@@ -1,0 +1,112 @@
+/**
+ * This host's side of the cluster's network: as the last master said, kept on disk so that a start without a master brings
+ * back addresses and routes.
+ */
+import path from 'node:path';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import { Loop } from '../lib/loop.ts';
+import type { Peers, Welcome } from '../proto/gen/tsorch/node.ts';
+import type { HostNetworkConfig, Peer, PodNetwork } from './network/port.ts';
+import { isRecord, readJson, writeWhole } from './state.ts';
+
+export interface HostNetworkOptions {
+  readonly network: PodNetwork;
+  readonly stateDir: string;
+  /** This host's address on the underlay. */
+  readonly address: string;
+  readonly netnsDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** The host is ready for pods. */
+  onReady(): void;
+  /** The VXLAN device's MAC is known, or another than before. */
+  onMac(): void;
+}
+
+interface Kept {
+  readonly nodeName: string;
+  readonly vtepMac: string;
+  readonly config: Omit<HostNetworkConfig, 'address' | 'netnsDir'> | null;
+  readonly peers: readonly Peer[];
+}
+
+export class HostNetwork {
+  readonly #options: HostNetworkOptions;
+  readonly #loop: Loop;
+  #kept: Kept;
+  /** What the kernel was last told. */
+  #applied: { config: string; peers: string } = { config: '', peers: '' };
+
+  private constructor(options: HostNetworkOptions, kept: Kept) {
+    this.#options = options;
+    this.#kept = kept;
+    const { clock, log, signal } = options;
+    this.#loop = new Loop({ name: 'host network', clock, log, signal, run: () => this.#apply(), maxBackoffMs: 5000 });
+    if (kept.config) this.#loop.mark();
+  }
+
+  static async open(options: HostNetworkOptions): Promise<HostNetwork> {
+    return new HostNetwork(options, parse(await readJson(file(options.stateDir))));
+  }
+
+  get done(): Promise<void> {
+    return this.#loop.done;
+  }
+
+  /** Empty until the host was once prepared. */
+  get vtepMac(): string {
+    return this.#kept.vtepMac;
+  }
+
+  /** The name that the cluster knows this node by; empty before the first Welcome ever. */
+  get nodeName(): string {
+    return this.#kept.nodeName;
+  }
+
+  welcome(welcome: Welcome): void {
+    const underlay = welcome.underlay === 'vxlan' || welcome.underlay === 'route' ? welcome.underlay : 'auto';
+    this.#kept = { ...this.#kept, nodeName: welcome.nodeName, config: { subnet: welcome.subnet, podCidr: welcome.podCidr, underlay } };
+    this.#loop.mark();
+  }
+
+  setPeers(change: Peers): void {
+    const peers = new Map(change.full ? [] : this.#kept.peers.map((peer) => [peer.id, peer]));
+    for (const { id, address, subnet, vtepMac } of change.upsert) peers.set(id, { id, address, subnet, vtepMac });
+    for (const id of change.remove) peers.delete(id);
+    this.#kept = { ...this.#kept, peers: [...peers.values()] };
+    this.#loop.mark();
+  }
+
+  async #apply(): Promise<void> {
+    const { network, address, netnsDir, stateDir } = this.#options;
+    const { config, peers } = this.#kept;
+    await writeWhole(file(stateDir), JSON.stringify(this.#kept), { sync: false });
+    if (!config) return;
+    const wanted = JSON.stringify(config);
+    if (wanted !== this.#applied.config) {
+      const { vtepMac } = await network.prepareHost({ ...config, address, netnsDir });
+      this.#applied = { config: wanted, peers: '' };
+      const known = this.#kept.vtepMac === vtepMac;
+      this.#kept = { ...this.#kept, vtepMac };
+      await writeWhole(file(stateDir), JSON.stringify(this.#kept), { sync: false });
+      this.#options.onReady();
+      if (!known) this.#options.onMac();
+    }
+    const known = JSON.stringify(peers);
+    if (known === this.#applied.peers) return;
+    await network.setPeers(peers);
+    this.#applied = { ...this.#applied, peers: known };
+  }
+}
+
+function file(stateDir: string): string {
+  return path.join(stateDir, 'network.json');
+}
+
+function parse(value: unknown): Kept {
+  const nothing: Kept = { nodeName: '', vtepMac: '', config: null, peers: [] };
+  if (!isRecord(value) || typeof value['vtepMac'] !== 'string' || !Array.isArray(value['peers'])) return nothing;
+  return { ...nothing, ...(value as unknown as Kept) };
+}
