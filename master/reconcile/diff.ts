@@ -60,7 +60,9 @@ function nameOf(item: unknown): string | null {
   const record = item as Readonly<Record<string, unknown>>;
   for (const key of ['name', 'network', 'service', 'source', 'target']) {
     const name = record[key];
-    if (typeof name === 'string' || typeof name === 'number') return key === 'target' && record['protocol'] !== undefined ? `${name}/${String(record['protocol'])}` : String(name);
+    // A port is known by its target and protocol, a mount by its target alone.
+    const { protocol } = record;
+    if (typeof name === 'string' || typeof name === 'number') return key === 'target' && typeof protocol === 'string' ? `${name}/${protocol}` : String(name);
   }
   return null;
 }

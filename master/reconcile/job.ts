@@ -31,7 +31,7 @@ export function planJob(input: ServiceInput): ServicePlan {
     for (const pod of slot.live) if (pod !== keeper) draft.end(pod, misplaced(pod, input) ?? reasons.updated);
     if (keeper || verdict.kind !== 'settled') for (const pod of slot.lost) draft.abandon(pod);
     // A run that is being stopped may still write somewhere: its successor waits for its end.
-    if (keeper || slot.live.length > 0 || slot.leaving.length > 0) running++;
+    if (keeper || slot.leaving.length > 0 || slot.live.some((pod) => pod.node !== null)) running++;
     else if (verdict.kind === 'wait') draft.wake(verdict.until);
     else if (verdict.kind === 'create' && canCreate(number, input)) empty.push(number);
   }

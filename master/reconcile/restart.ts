@@ -33,9 +33,9 @@ export function verdictOn(slot: Slot, input: ServiceInput, job: boolean): Verdic
   return until > input.now ? { kind: 'wait', until } : create;
 }
 
-/** Doubles with every attempt in the slot's memory. */
+/** Grows fast, since a slot remembers a few attempts only. */
 function delayAfter(attempts: number, restart: RestartPolicy): number {
-  return Math.min(longestDelayMs, Math.max(restart.delayMs, 100) * 2 ** (attempts - 1));
+  return Math.min(longestDelayMs, Math.max(restart.delayMs, 100) * 4 ** (attempts - 1));
 }
 
 /** A pod that never ran may be tried elsewhere, even if its work must not be done twice. */

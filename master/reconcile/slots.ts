@@ -29,10 +29,12 @@ export function lifeOf(pod: Pod, input: Pick<ServiceInput, 'statuses' | 'nodes'>
   return wanted ? 'live' : 'leaving';
 }
 
+/** In the order of the slots. */
 export function sortIntoSlots(input: ServiceInput): ReadonlyMap<number | string, Slot> {
   const slots = new Map<number | string, Slot>();
   const pods = input.pods.toSorted(newestFirst);
-  for (const [slot, own] of Map.groupBy(pods, (pod) => pod.slot)) {
+  const bySlot = [...Map.groupBy(pods, (pod) => pod.slot)].sort(([a], [b]) => compareSlots(a, b));
+  for (const [slot, own] of bySlot) {
     const by = Map.groupBy(own, (pod) => lifeOf(pod, input));
     slots.set(slot, { slot, live: by.get('live') ?? [], leaving: by.get('leaving') ?? [], ended: by.get('ended') ?? [], lost: by.get('lost') ?? [] });
   }
