@@ -59,9 +59,10 @@ export async function runMaster(options: MasterOptions, signal: AbortSignal): Pr
   await mkdir(options.runDir, { recursive: true, mode: 0o755 });
   const id = await masterId(options.stateDir);
   const trust = await loadTrust({ stateDir: options.stateDir, masterId: id, names: [hostOf(options.listen), hostOf(options.grpc), ...ownAddresses()], now: () => clock.now() });
-  const endpoints = options.etcdEndpoints ?? (await startEtcd({
-    dataDir: join(options.stateDir, 'etcd'), runDir: options.runDir, tls: trust.etcd, log: log.child('etcd'), clock, signal,
-  })).endpoints;
+  const etcd = options.etcdEndpoints === undefined
+    ? await startEtcd({ dataDir: join(options.stateDir, 'etcd'), runDir: join(options.runDir, 'etcd'), tls: trust.etcd, log: log.child('etcd'), clock, signal })
+    : null;
+  const endpoints = options.etcdEndpoints ?? etcd?.endpoints ?? [];
   const store = new EtcdStore({ endpoints, tls: trust.etcd, client: id, log: log.child('store'), clock });
   const world = new World(store, signal);
   await world.synced;
@@ -95,6 +96,7 @@ export async function runMaster(options: MasterOptions, signal: AbortSignal): Pr
     grpc.stop();
     await api.close();
     await store.close();
+    await etcd?.stop();
   }
 }
 

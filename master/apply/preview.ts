@@ -4,8 +4,8 @@
  */
 import type { ApplyResult, FilterReason, PlannedPod, PlannedService, PlanResult } from '../../model/api.ts';
 import { podName, type Pod } from '../../model/pod.ts';
-import type { Volume } from '../../model/service.ts';
-import { newPod, sortPending } from '../controllers/pass.ts';
+import type { Service, Volume } from '../../model/service.ts';
+import { podId, sortPending } from '../controllers/pass.ts';
 import type { Planner } from '../controllers/planner.ts';
 import { diffService } from '../reconcile/diff.ts';
 import { reconcileService } from '../reconcile/reconcile.ts';
@@ -43,10 +43,10 @@ function previewService(input: PreviewInput, after: Maps, id: string, action: Pl
   const decided = planner.input(id, after, performance.now());
   const plan = decided ? reconcileService(decided) : null;
   const stopped = new Set(plan?.actions.flatMap((step) => (step.kind === 'create' ? [] : [step.pod])));
-  const created = decided && plan ? plan.actions.flatMap((step) => (step.kind === 'create' ? [newPod(decided, step, 0)] : [])) : [];
+  const created = plan ? plan.actions.flatMap((step) => (step.kind === 'create' ? [newPod(next, step.slot, step.revision)] : [])) : [];
   // An update goes step by step; the plan shows where it ends: every pod of another revision is replaced.
   const replaced = running.filter((pod) => !stopped.has(pod.id) && pod.revision !== next.revision);
-  const replacements = decided ? replaced.map((pod) => newPod(decided, { slot: pod.slot, revision: next.revision }, 0)) : [];
+  const replacements = replaced.map((pod) => newPod(next, pod.slot, next.revision));
   const { pending } = sortPending(after, planner, [...created, ...replacements], () => []);
   const placed = schedule(planner.state, pending, { random: () => 0 });
   const nodes = new Map(placed.assignments.map(({ pod, node }) => [pod, node]));
@@ -66,6 +66,10 @@ function previewService(input: PreviewInput, after: Maps, id: string, action: Pl
       ...replacements.map((pod) => fresh(pod, 'replace')),
     ].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true })),
   };
+}
+
+function newPod(service: Service, slot: number | string, revision: string): Pod {
+  return { id: podId(), service: service.id, stack: service.spec.stack, slot, revision, desired: 'running', reason: '', node: null, ip: null, createdAt: 0 };
 }
 
 /** Stop-first: the pod goes before its replacement is made. */

@@ -7,7 +7,8 @@ import { Loop } from '../../lib/loop.ts';
 import type { Pod } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import { gate } from '../reconcile/gate.ts';
-import type { PodAction, ServiceInput } from '../reconcile/plan.ts';
+import { opsOf, podOps } from '../reconcile/ops.ts';
+import type { PodAction } from '../reconcile/plan.ts';
 import { reconcileRemoved, reconcileService } from '../reconcile/reconcile.ts';
 import type { PendingPod } from '../scheduler/group.ts';
 import { schedule, type ScheduleResult } from '../scheduler/schedule.ts';
@@ -55,23 +56,20 @@ async function pass(context: Context, planner: Planner, work: { readonly service
   for (const id of ids) {
     const input = planner.input(id, world.maps, now);
     const pods = planner.podsOf(id);
-    const plan = input ? reconcileService(input) : { actions: reconcileRemoved({ pods, statuses: planner.statusesOf(pods), nodes: planner.views }), update: null, rollback: null, wakeAt: null };
-    if (plan.wakeAt !== null && (wakeAt === null || plan.wakeAt < wakeAt)) wakeAt = plan.wakeAt;
-    if (plan.update) {
-      const status = world.entry('servicestatus', id);
-      if (status) ops.push({ op: 'put', kind: 'servicestatus', id, value: { ...status.value, update: plan.update }, guard: status.revision });
-      if (plan.update.message !== '' || plan.update.state !== input?.update.state) events.add(`service/${id}`, `update ${plan.update.state}${plan.update.message === '' ? '' : `: ${plan.update.message}`}`);
+    if (!input) {
+      const actions = reconcileRemoved({ pods: planner.podsOf(id), statuses: planner.statusesOf(planner.podsOf(id)), nodes: planner.views });
+      ops.push(...podOps(actions, (pod) => world.entry('pods', pod)));
+      note(events, actions, gone);
+      continue;
     }
-    if (plan.rollback) ops.push({ op: 'put', kind: 'services', id, value: plan.rollback, guard: world.entry('services', id)?.revision ?? 0 });
-    for (const action of plan.actions) {
-      const op = toOp(world, action);
-      if (op) {
-        ops.push(op);
-        if (action.kind !== 'create') {
-          gone.add(action.pod);
-          events.add(`pod/${action.pod}`, `${verbs[action.kind]}: ${action.reason}`);
-        }
-      } else if (action.kind === 'create' && input) created.push(newPod(input, action, clock.now()));
+    const plan = reconcileService(input);
+    if (plan.wakeAt !== null && (wakeAt === null || plan.wakeAt < wakeAt)) wakeAt = plan.wakeAt;
+    if (plan.update) events.add(`service/${id}`, `update ${plan.update.state}${plan.update.message === '' ? '' : `: ${plan.update.message}`}`);
+    note(events, plan.actions, gone);
+    for (const op of opsOf(plan, { service: world.entry('services', id) as Entry<'services'>, status: world.entry('servicestatus', id), pods: (pod) => world.entry('pods', pod), newId: podId, now: clock.now() })) {
+      // New pods are committed with their place, further down.
+      if (op.op === 'put' && op.kind === 'pods' && op.guard === 0) created.push(op.value);
+      else ops.push(op);
     }
   }
   const waiting = Array.from(world.maps.pods.values(), (entry) => entry.value).filter((pod) => pod.node === null && pod.desired === 'running' && !gone.has(pod.id));
@@ -90,24 +88,18 @@ async function pass(context: Context, planner: Planner, work: { readonly service
 
 const verbs = { drain: 'draining', stop: 'stopping', delete: 'removed' } as const;
 
-function toOp(world: World, action: PodAction): Op | null {
-  if (action.kind === 'create') return null;
-  const entry: Entry<'pods'> | undefined = world.entry('pods', action.pod);
-  if (!entry) return null;
-  if (action.kind === 'delete') return { op: 'delete', kind: 'pods', id: action.pod, guard: entry.revision };
-  return { op: 'put', kind: 'pods', id: action.pod, value: { ...entry.value, desired: action.kind === 'drain' ? 'draining' : 'stopped', reason: action.reason }, guard: entry.revision };
-}
-
-export function newPod(input: ServiceInput, action: { readonly slot: number | string; readonly revision: string }, now: number): Pod {
-  return {
-    id: podId(), service: input.service.id, stack: input.service.spec.stack, slot: action.slot, revision: action.revision, desired: 'running', reason: '', node: null, ip: null, createdAt: now,
-  };
+function note(events: Context['events'], actions: readonly PodAction[], gone: Set<string>): void {
+  for (const action of actions) {
+    if (action.kind === 'create') continue;
+    gone.add(action.pod);
+    events.add(`pod/${action.pod}`, `${verbs[action.kind]}: ${action.reason}`);
+  }
 }
 
 const letters = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** Ten letters, the first of them no digit: it is a host name too. */
-function podId(): string {
+export function podId(): string {
   const bytes = randomBytes(10);
   return Array.from(bytes, (byte, i) => (i === 0 ? letters[10 + (byte % 22)] : letters[byte % 32])).join('');
 }

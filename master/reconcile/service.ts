@@ -22,7 +22,10 @@ export function planService(input: ServiceInput): ServicePlan {
   const update = state === input.update.state && message === input.update.message ? null : verdict.update;
   if (verdict.rollback) return { actions: [], update, rollback: verdict.rollback, wakeAt: null };
   // A pass that begins or pauses an update already acts by it.
-  if (state !== input.update.state) return { ...planService({ ...input, update: verdict.update }), update };
+  if (state !== input.update.state) {
+    const plan = planService({ ...input, update: verdict.update });
+    return { ...plan, update: plan.update ?? update };
+  }
   if (verdict.wakeAt !== null) draft.wake(verdict.wakeAt);
   return { actions: draft.actions, update, rollback: null, wakeAt: draft.wakeAt };
 }
@@ -56,7 +59,9 @@ function fillSlots(wanted: readonly Slot[], input: ServiceInput, draft: Draft): 
   for (const slot of wanted) {
     const { good, bad } = resolveSurge(slot, input, draft);
     if (good || bad) for (const pod of slot.lost) draft.abandon(pod);
-    const state = good ? stateOf(good, bad, input, draft) : bad ? 'bad' : fillEmpty(slot, input, draft);
+    // A global pod's successor can only be where it is: on a node that takes none now, the old one stays.
+    const replaceable = canCreate(slot.slot, input) ? 'bad' : 'away';
+    const state = good ? stateOf(good, bad, input, draft) : bad ? replaceable : fillEmpty(slot, input, draft);
     if (state !== 'away') slots.push(slot);
     switch (state) {
       case 'settled': settled.add(slot.slot); break;

@@ -4,12 +4,13 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, certificateDigest, createAuthority, type AuthorityPem } from '../../lib/pki/authority.ts';
+import { Authority, certificateDigest, createAuthority, MalformedRequestError, type AuthorityPem } from '../../lib/pki/authority.ts';
 import { readCredentials, writeCredentials, writeSecret, type Credentials } from '../../lib/pki/credentials.ts';
 import { X509Certificate } from 'node:crypto';
 import type { TokenRecord } from '../store/port.ts';
 import type { Trust } from '../api/tokens.ts';
-import { subjectOf } from './identity.ts';
+import { TsorchError } from '../../model/errors.ts';
+import { subjectOf, type Identity } from './identity.ts';
 import { checkToken, makeToken } from './tokens.ts';
 
 export interface MasterTrust extends Trust {
@@ -49,9 +50,18 @@ export async function loadTrust(options: TrustOptions): Promise<MasterTrust> {
     etcd: await own('tls/etcd', 'master', options.masterId, ['localhost', '127.0.0.1']),
     makeToken: (role, at, ttlMs) => makeToken(role, digest, at, ttlMs),
     checkToken: (token, find: (id: string) => TokenRecord | undefined, at) => checkToken(token, find, at),
-    issueNode: (csr, nodeId) => authority.issueFor(csr, { subject: subjectOf({ role: 'node', name: nodeId }), now: now() }),
-    issuePerson: (csr, role, name) => authority.issueFor(csr, { subject: subjectOf({ role, name }), now: now() }),
+    issueNode: (csr, nodeId) => issue(authority, csr, { role: 'node', name: nodeId }, now()),
+    issuePerson: (csr, role, name) => issue(authority, csr, { role, name }, now()),
   };
+}
+
+async function issue(authority: Authority, csr: string, identity: Identity, now: number): Promise<string> {
+  try {
+    return await authority.issueFor(csr, { subject: subjectOf(identity), now });
+  } catch (error) {
+    if (error instanceof MalformedRequestError) throw new TsorchError('invalid', error.message, { cause: error });
+    throw error;
+  }
 }
 
 async function readAuthority(directory: string): Promise<AuthorityPem | null> {

@@ -1,0 +1,134 @@
+/**
+ * Joining: a host with a token becomes a node with a certificate. Done once; afterwards the state directory holds who it is. Agent
+ * and proxy of one host may both try: whoever is first has made the identity that both use.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { createRequest } from '../../lib/pki/authority.ts';
+import { readCredentials, writeCredentials, type Credentials } from '../../lib/pki/credentials.ts';
+import { fetchAuthority, WrongAuthorityError } from '../../lib/pki/peer.ts';
+import { parseToken } from '../../lib/pki/token.ts';
+import type { ApiErrorBody, EnrolReply, EnrolRequest } from '../../model/api.ts';
+import { describeError, TsorchError } from '../../model/errors.ts';
+import { masterUrl } from '../context/resolve.ts';
+import type { HostArguments } from './arguments.ts';
+
+export interface NodeIdentity {
+  readonly nodeId: string;
+  readonly name: string;
+  readonly credentials: Credentials;
+  /** `host:port` of the master's gRPC service. */
+  readonly grpc: string;
+}
+
+interface Saved {
+  readonly nodeId: string;
+  readonly name: string;
+  readonly grpcPort: number;
+}
+
+const firstWaitMs = 200;
+const mostWaitMs = 3_000;
+
+/** The node's identity, from disk or by enrolling; waits for the master as long as it takes. */
+export async function ensureIdentity(args: HostArguments, options: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal }): Promise<NodeIdentity> {
+  const { clock, log, signal } = options;
+  const directory = join(args.stateDir, 'identity');
+  const known = await readIdentity(directory, args);
+  if (known) return known;
+  let wait = firstWaitMs;
+  for (;;) {
+    try {
+      await enrol(args, directory);
+      const made = await readIdentity(directory, args);
+      if (made) {
+        log.info('joined', { node: made.nodeId, name: made.name });
+        return made;
+      }
+    } catch (error) {
+      // Only a master that cannot be reached is worth waiting for: a wrong token stays wrong.
+      if (!(error instanceof TsorchError) || error.code !== 'unavailable') throw error;
+      log.warn(describeError(error), { again: wait });
+    }
+    await clock.sleep(wait, signal);
+    wait = Math.min(wait * 2, mostWaitMs);
+  }
+}
+
+export async function readIdentity(directory: string, args: HostArguments): Promise<NodeIdentity | null> {
+  const credentials = await readCredentials(directory);
+  const text = await readFile(join(directory, 'node.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (!credentials || text === null) return null;
+  const saved = JSON.parse(text) as Saved;
+  return { nodeId: saved.nodeId, name: saved.name, credentials, grpc: `${masterHost(args).hostname}:${saved.grpcPort}` };
+}
+
+async function enrol(args: HostArguments, directory: string): Promise<void> {
+  const text = args.token ?? (args.tokenFile === undefined ? undefined : await readToken(args.tokenFile));
+  if (text === undefined) throw new TsorchError('invalid', 'this host has not joined yet and there is no token', { hint: 'make one with `tsorch token create` and pass it with --token' });
+  const token = parseToken(text);
+  if (!token || token.role !== 'node') throw new TsorchError('invalid', 'this is not a join token for hosts', { hint: 'make one with `tsorch token create`' });
+  const url = masterHost(args);
+  const port = Number(url.port);
+  const ca = await fetchAuthority(url.hostname, port, token.caDigest).catch((cause: Error) => {
+    if (cause instanceof WrongAuthorityError) throw new TsorchError('unauthenticated', cause.message, { cause, hint: 'check --master, and that the token is of this cluster' });
+    throw new TsorchError('unavailable', `cannot reach the master at ${url.host}: ${cause.message}`, { cause });
+  });
+  const name = args.name ?? hostname();
+  const { csr, privateKey } = await createRequest(`node:${name}`);
+  const reply = await post(url, ca, { token: text.trim(), csr, name, labels: args.labels });
+  // A directory appears whole or not at all; when another process was faster, its identity stands.
+  const fresh = `${directory}.${randomBytes(4).toString('hex')}`;
+  await mkdir(args.stateDir, { recursive: true });
+  await writeCredentials(fresh, { ca: reply.ca, cert: reply.certificate, key: privateKey });
+  const saved: Saved = { nodeId: reply.nodeId, name, grpcPort: reply.grpcPort };
+  await writeFile(join(fresh, 'node.json'), `${JSON.stringify(saved)}\n`, { mode: 0o600, flush: true });
+  await rename(fresh, directory).catch(async (error: NodeJS.ErrnoException) => {
+    await rm(fresh, { recursive: true, force: true });
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+}
+
+async function readToken(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new TsorchError('invalid', `cannot read the token in ${file}: ${cause.message}`, { cause });
+  });
+}
+
+function masterHost(args: HostArguments): URL {
+  if (args.master === undefined) throw new TsorchError('invalid', 'which master? write --master HOST:PORT');
+  return new URL(masterUrl(args.master));
+}
+
+function post(url: URL, ca: string, body: EnrolRequest): Promise<EnrolReply> {
+  const payload = JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const unreachable = (cause: Error) => reject(new TsorchError('unavailable', `cannot reach the master at ${url.host}: ${cause.message}`, { cause }));
+    const req = request(new URL('/v1/enrol', url), { method: 'POST', ca, agent: false, timeout: 15_000, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', unreachable);
+      response.on('end', () => {
+        try {
+          const answer = JSON.parse(Buffer.concat(chunks).toString()) as EnrolReply | ApiErrorBody;
+          if (!('error' in answer)) return resolve(answer);
+          const { code, message, hint } = answer.error;
+          reject(new TsorchError(code, message, hint === undefined ? {} : { hint }));
+        } catch (cause) {
+          reject(new TsorchError('internal', `${url.host} did not answer JSON`, { cause, hint: 'is this a tsorch master?' }));
+        }
+      });
+    });
+    req.on('timeout', () => req.destroy(new Error('no answer in 15 s')));
+    req.on('error', unreachable);
+    req.end(payload);
+  });
+}

@@ -1,0 +1,149 @@
+/**
+ * `tsorch host`, `agent`, `proxy`: the programs of one host. The only place where agent and proxy meet, as two guests of one process;
+ * they share the node's identity and nothing else.
+ */
+import { credentials } from '@grpc/grpc-js';
+import { createSocket } from 'node:dgram';
+import { mkdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { isAbsolute, join, relative } from 'node:path';
+import { ContainerdImages } from '../../agent/images/containerd.ts';
+import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
+import { LinuxPodNetwork } from '../../agent/network/linux.ts';
+import { gatewayAddress } from '../../agent/network/port.ts';
+import { readCgroupLayout } from '../../agent/runtime/cgroup.ts';
+import { ContainerdClient } from '../../agent/runtime/client.ts';
+import { openContainerdRuntime } from '../../agent/runtime/containerd.ts';
+import { startContainerd } from '../../agent/runtime/daemon.ts';
+import { stopContainerd } from '../../agent/runtime/teardown.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { createLog, type Log } from '../../lib/log.ts';
+import { TsorchError } from '../../model/errors.ts';
+import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
+import { masterUrl } from '../context/resolve.ts';
+import { ownVersion } from '../version.ts';
+import type { HostArguments } from './arguments.ts';
+import { ensureIdentity, readIdentity, type NodeIdentity } from './enrol.ts';
+
+const clock = systemClock;
+
+/** Runs until the signal fires; pods and rules stay and work on. */
+export async function runHostProgram(args: HostArguments, signal: AbortSignal): Promise<void> {
+  const log = createLog(args.kind);
+  if (args.teardown === true) return teardown(args, log, signal);
+  try {
+    await mkdir(args.stateDir, { recursive: true, mode: 0o700 });
+    await mkdir(args.runDir, { recursive: true, mode: 0o711 });
+    const identity = await ensureIdentity(args, { clock, log, signal });
+    const own = new AbortController();
+    const either = AbortSignal.any([signal, own.signal]);
+    const parts = [
+      ...(args.kind === 'proxy' ? [] : [agent(args, identity, log.child('agent'), either)]),
+      ...(args.kind === 'agent' ? [] : [proxy(args, identity, log.child('proxy'), either)]),
+    ];
+    try {
+      await Promise.all(parts);
+    } finally {
+      // One that failed takes the other along: whoever supervises starts both again.
+      own.abort();
+      await Promise.allSettled(parts);
+    }
+  } catch (error) {
+    if (!(signal.aborted && (error === signal.reason || (error instanceof TsorchError && error.code === 'aborted')))) throw error;
+  }
+}
+
+async function agent(args: HostArguments, identity: NodeIdentity, log: Log, signal: AbortSignal): Promise<void> {
+  const { options, close } = await openHost(args, identity.nodeId, log, signal);
+  try {
+    const running = await runAgent({
+      ...options, master: { address: identity.grpc, credentials: channelCredentials(identity) }, version: ownVersion(),
+    });
+    await running.done;
+  } finally {
+    await close();
+  }
+}
+
+async function proxy(args: HostArguments, identity: NodeIdentity, log: Log, signal: AbortSignal): Promise<void> {
+  const stateDir = join(args.stateDir, 'proxy');
+  await mkdir(stateDir, { recursive: true });
+  const creds = channelCredentials(identity);
+  await runProxy({
+    nodeId: identity.nodeId, connect: () => grpcTables({ address: identity.grpc, credentials: creds }), cgroupRoot: args.cgroupRoot ?? (await wholeMachine()),
+    bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress, resolvers: { file: '/etc/resolv.conf' }, mode: 'ebpf', stateDir, clock, log, signal,
+  });
+}
+
+/** Containerd, images and network of this host, ready. */
+async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ options: HostOptions; close(): Promise<void> }> {
+  const daemon = await startContainerd({ stateDir: args.stateDir, runDir: args.runDir, log: log.child('containerd'), clock, signal });
+  const client = new ContainerdClient({ socket: daemon.socket });
+  const prefix = await cgroupPrefix(args);
+  const runtime = await openContainerdRuntime({ client, runDir: args.runDir, clock, log: log.child('runtime'), ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
+  const images = new ContainerdImages({ client, clock, log: log.child('images') });
+  await images.sweep();
+  const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: join(args.runDir, 'netns') });
+  return {
+    options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (await addressTowards(args)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
+    async close() {
+      await daemon.done;
+      client.close();
+    },
+  };
+}
+
+/** Pods, containerd, rules, pins, namespaces: all of it goes; images, volumes and the identity stay in the state directory. */
+async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Promise<void> {
+  const identity = args.master === undefined ? null : await readIdentity(join(args.stateDir, 'identity'), args);
+  const prefix = await cgroupPrefix(args);
+  const work = new AbortController();
+  try {
+    const { options, close } = await openHost(args, identity?.nodeId ?? 'none', log, AbortSignal.any([signal, work.signal]));
+    await teardownHost(options);
+    work.abort();
+    await close();
+  } catch (error) {
+    log.warn('pods could not be removed one by one, ending them all', { error });
+    work.abort();
+  }
+  await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
+  teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
+  await rm(args.runDir, { recursive: true, force: true });
+}
+
+function channelCredentials(identity: NodeIdentity) {
+  const { ca, cert, key } = identity.credentials;
+  return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert));
+}
+
+/** This host's address as the master sees it: that of the route there. Nothing is sent. */
+async function addressTowards(args: HostArguments): Promise<string> {
+  const socket = createSocket('udp4');
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.connect(9, new URL(masterUrl(args.master ?? '127.0.0.1')).hostname, resolve);
+    });
+    return socket.address().address;
+  } catch (cause) {
+    throw new TsorchError('invalid', `there is no route to the master: ${(cause as Error).message}`, { cause, hint: 'say this host\'s own address with --address' });
+  } finally {
+    socket.close();
+  }
+}
+
+/** `--cgroup-root` below the cgroup2 mount, as the path that containers get in every hierarchy. */
+async function cgroupPrefix(args: HostArguments): Promise<string | undefined> {
+  if (args.cgroupRoot === undefined) return undefined;
+  const { v2: cgroup2 } = await readCgroupLayout();
+  const path = cgroup2 === null ? '' : relative(cgroup2, args.cgroupRoot);
+  if (path === '' || path.startsWith('..') || isAbsolute(path)) throw new TsorchError('invalid', `--cgroup-root ${args.cgroupRoot} is not below the cgroup2 mount ${cgroup2 ?? '(there is none)'}`);
+  return path;
+}
+
+async function wholeMachine(): Promise<string> {
+  const { v2: cgroup2 } = await readCgroupLayout();
+  if (cgroup2 === null) throw new TsorchError('unsupported', 'cgroup2 is mounted nowhere, and load balancing attaches there', { hint: 'mount -t cgroup2 none /sys/fs/cgroup/unified' });
+  return cgroup2;
+}
