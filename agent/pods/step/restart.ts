@@ -23,7 +23,7 @@ export interface Ending extends Omit<AttemptEnd, 'attempt' | 'startedAt'> {
 export function afterEnd(container: ContainerLocal, policy: RestartPolicy, ending: Ending, mayRestart: boolean): ContainerLocal {
   const { ranMs, rebooted, ...rest } = ending;
   const ended = [...container.ended, { ...rest, attempt: container.attempt, startedAt: container.startedAt }].slice(-keptAttempts);
-  const failures = ranMs >= policy.windowMs ? 0 : container.failures;
+  const failures = ranMs >= policy.windowMs || rebooted ? 0 : container.failures;
   const base = { ...container, ended, health: null, started: false, startedAt: null };
   if (!mayRestart || !wantsRestart(policy, ending, failures)) return { ...base, state: 'done', failures };
   return { ...base, state: 'waiting', failures: rebooted ? failures : failures + 1 };
