@@ -1,4 +1,5 @@
 /** An agent's network in a process of its own, inside the host's network namespace; calls come and answers go by IPC. */
+import { setImmediate } from 'node:timers/promises';
 import { LinuxPodNetwork } from '../../../../agent/network/linux.ts';
 import type { PodNetwork } from '../../../../agent/network/port.ts';
 import { silentLog } from '../../../../lib/log.ts';
@@ -18,6 +19,9 @@ export interface Answer {
 
 const network = new LinuxPodNetwork({ log: silentLog, netnsDir: process.argv[2] ?? '' });
 
+// The test was killed: nobody else would end this process.
+process.on('disconnect', () => process.exit());
+
 process.on('message', (call: Call) => {
   run(call).then(
     (result) => process.send?.({ id: call.id, result } satisfies Answer),
@@ -36,5 +40,7 @@ async function run({ method, argument }: Call): Promise<unknown> {
   for (;;) {
     for (const pod of pods) await network.attach(pod);
     for (const pod of pods) await network.detach(pod.id);
+    // Nothing above need wait for anything, and the end of the test must be noticed.
+    await setImmediate();
   }
 }
