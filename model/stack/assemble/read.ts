@@ -32,6 +32,10 @@ export function parseFile(source: Source, { session, variables, baseDir }: FileC
       else session.sink.error(tree, null, 'the file is empty', 'a stack needs services:');
       return null;
     }
+    if (tree.tag !== undefined) {
+      session.sink.error(tree, null, `!${tree.tag} stands before a key's value, not before the whole file`);
+      return null;
+    }
     const shaped = conform(tree, top, null, { baseDir, home: session.home, sink: session.sink });
     return shaped?.kind === 'map' ? shaped : null;
   }

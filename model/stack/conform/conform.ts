@@ -1,6 +1,6 @@
 /**
  * Tree → tree in long syntax, checked against the table: unknown keys, wrong types, short forms. Done for each file before
- * merging, so that a mistake is shown where it was made. What is wrong is left out of the result.
+ * merging, so that a mistake is shown where it was made. What is wrong is null in the result.
  */
 import { step, type Path } from '../path.ts';
 import { isNull, mapOf, scalar, type Entry, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
@@ -207,8 +207,10 @@ function words(node: ScalarNode, list: readonly string[]): Node {
   return { kind: 'seq', items, source: node.source, offset: node.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
 }
 
+/** A wrong value leaves a hole behind its key, so that nobody complains later that the key is missing. */
 function add(entries: Map<string, Entry>, key: string, entry: Entry, value: Node | null): void {
-  if (value) entries.set(key, { key: entry.key, value: tagged(value, entry.value) ?? value });
+  if (!value && !isNull(entry.value)) entries.set(key, { key: entry.key, value: scalar(entry.value, null) });
+  else if (value) entries.set(key, { key: entry.key, value: tagged(value, entry.value) ?? value });
 }
 
 function tagged(node: Node | null, from: Node): Node | null {

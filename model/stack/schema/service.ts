@@ -84,7 +84,7 @@ const dependency = object({
   condition: works({ kind: 'enum', values: ['service_started', 'service_healthy', 'service_completed_successfully'] }),
   required: works(bool),
   restart: works(bool),
-});
+}, { nullable: true });
 
 const limit: Shape = object({ soft: works({ kind: 'int', min: -1 }), hard: works({ kind: 'int', min: -1 }) }, { required: ['soft', 'hard'] });
 

@@ -59,9 +59,10 @@ export function makeContainer(service: Reader, name: string, limits: MadeLimits[
 function makeImage(service: Reader): string {
   const image = service.text('image');
   if (image === undefined) {
-    // With `build` the refusal of that key says all.
-    if (!service.has('image') && !service.has('build') && !service.has('provider')) service.error('the service has no image', 'name one: image: …');
-    else if (service.has('image')) service.at('image').error('the image is empty', 'name one');
+    // With `build` the refusal of that key says all; an `extends` that is still there failed, and its error says all.
+    const said = ['build', 'provider', 'extends'].some((key) => service.has(key));
+    if (!service.has('image') && !said) service.error('the service has no image', 'name one: image: …');
+    else if (service.has('image') && service.at('image').node) service.at('image').error('the image is empty', 'name one');
     return '';
   }
   const problem = imageProblem(image);

@@ -7,7 +7,7 @@ export function makeHealthcheck(service: Reader): Healthcheck | undefined {
   if (!check.node) return undefined;
   const test = testOf(check);
   if (!test) {
-    check.error('the healthcheck has no test', 'say what to run with test, or disable: true to switch the image\'s check off');
+    if (!check.has('test')) check.error('the healthcheck has no test', 'say what to run with test, or disable: true to switch the image\'s check off');
     return undefined;
   }
   // 0 asks for the default, as in Docker.

@@ -4,7 +4,9 @@ export function isAddress(text: string): boolean {
 }
 
 function isIpv4(text: string): boolean {
-  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && text.split('.').every((part) => Number(part) <= 255);
+  // No leading zeros: some programs read them as octal.
+  const parts = text.split('.');
+  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
 }
 
 function isIpv6(text: string): boolean {

@@ -53,8 +53,6 @@ describe('against Node', () => {
   test('addresses', () => {
     const piece = fc.constantFrom('1', '0', '255', '256', 'ff', 'fe80', '12345', ':', '::', '.', '10.0.0.1', 'g', '');
     fc.assert(fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), fc.array(piece, { maxLength: 12 }).map((parts) => parts.join('')), fc.array(piece, { maxLength: 9 }).map((parts) => parts.join(':'))), (text) => {
-      // Node refuses leading zeros in IPv4, which programs read as octal or not; so do we not care.
-      if (/(^|\.)0\d/.test(text)) return;
       expect([text, isAddress(text)]).toEqual([text, isIP(text) !== 0]);
     }), { numRuns: 2000 });
   });
