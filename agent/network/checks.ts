@@ -5,10 +5,10 @@ import { contains, hostAddress } from './names.ts';
 import type { HostNetworkConfig } from './port.ts';
 
 export function checkConfig(config: HostNetworkConfig): void {
-  if (!contains(config.podCidr, hostAddress(config.subnet))) {
+  if (!within(config.podCidr, config.subnet.split('/')[0] ?? '')) {
     throw new TsorchError('invalid', `the pods' subnet ${config.subnet} is not within ${config.podCidr}`);
   }
-  if (contains(config.podCidr, config.address)) {
+  if (within(config.podCidr, config.address)) {
     throw new TsorchError('invalid', `the host's address ${config.address} is within the pods' range ${config.podCidr}`, {
       hint: 'choose a range for pods that no host or router uses',
     });
@@ -23,6 +23,15 @@ export function pinPath(netnsDir: string, podId: string): string {
 
 /** Refuses addresses that the other nodes would not route here, and the host's own. */
 export function checkAddress(subnet: string, pod: { readonly id: string; readonly ip: string }): void {
-  if (!contains(subnet, pod.ip)) throw new TsorchError('invalid', `pod ${pod.id}: the address ${pod.ip} is not in this node's subnet ${subnet}`);
+  if (!within(subnet, pod.ip)) throw new TsorchError('invalid', `pod ${pod.id}: the address ${pod.ip} is not in this node's subnet ${subnet}`);
   if (pod.ip === hostAddress(subnet)) throw new TsorchError('invalid', `pod ${pod.id}: the address ${pod.ip} is the host's own`);
+}
+
+/** `contains`, where malformed text is the caller's mistake. */
+function within(prefix: string, address: string): boolean {
+  try {
+    return contains(prefix, address);
+  } catch (cause) {
+    throw new TsorchError('invalid', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }

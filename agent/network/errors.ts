@@ -18,5 +18,7 @@ function classify(error: Error): { readonly code: ErrorCode; readonly hint?: str
   if (hasErrno(error, 'EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT')) return { code: 'unsupported', hint: 'the kernel needs veth, vxlan and network namespaces (modprobe veth vxlan)' };
   if (hasErrno(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'ENOSPC')) return { code: 'exhausted' };
   if (hasErrno(error, 'ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EINTR', 'EBUSY')) return { code: 'unavailable' };
+  // Text that is no address.
+  if (error instanceof RangeError) return { code: 'invalid' };
   return { code: 'internal' };
 }

@@ -57,6 +57,7 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
   it('refuses ranges that cannot be', async () => {
     await expect(network.prepareHost({ ...subject.config, subnet: '10.64.1.0/24' })).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining('10.64.1.0/24') });
     await expect(network.prepareHost({ ...subject.config, podCidr: '10.0.0.0/8' })).rejects.toMatchObject({ code: 'invalid', hint: expect.stringContaining('range') });
+    await expect(network.prepareHost({ ...subject.config, subnet: 'ten' })).rejects.toMatchObject({ code: 'invalid' });
   });
 
   it('attaches, lists and detaches, each as often as one likes', async () => {
@@ -86,6 +87,7 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
     await network.prepareHost(subject.config);
     await expect(network.attach({ id: 'a', ip: '10.32.2.7' })).rejects.toMatchObject({ code: 'invalid' });
     await expect(network.attach({ id: 'a', ip: '10.32.1.0' })).rejects.toMatchObject({ code: 'invalid' });
+    await expect(network.attach({ id: 'a', ip: '10.32.1' })).rejects.toMatchObject({ code: 'invalid' });
     await expect(network.attach({ id: '../a', ip: '10.32.1.7' })).rejects.toMatchObject({ code: 'invalid' });
     await expect(network.detach('..')).rejects.toMatchObject({ code: 'invalid' });
     expect(await network.list()).toEqual([]);
