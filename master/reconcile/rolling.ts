@@ -24,7 +24,7 @@ export function isGood(pod: Pod, input: ServiceInput): boolean {
   return (isCurrent(pod, input) || input.update.state === 'paused') && misplaced(pod, input) === null;
 }
 
-/** Leaves at most one good and one bad pod in the slot, and no bad one beside a good one that is ready. */
+/** Leaves at most one good and one bad pod in the slot, and beside a good one no bad one that could do nothing for it. */
 export function resolveSurge(slot: Slot, input: ServiceInput, draft: Draft): { readonly good: Pod | undefined; readonly bad: Pod | undefined } {
   const best = (pods: readonly Pod[]): Pod | undefined => {
     const [first, ...others] = pods.toSorted((a, b) => Number(isReady(b, input)) - Number(isReady(a, input)) || newestFirst(b, a));
@@ -33,7 +33,7 @@ export function resolveSurge(slot: Slot, input: ServiceInput, draft: Draft): { r
   };
   const good = best(slot.live.filter((pod) => isGood(pod, input)));
   const bad = best(slot.live.filter((pod) => !isGood(pod, input)));
-  if (good && bad && isReady(good, input)) {
+  if (good && bad && (isReady(good, input) || bad.node === null)) {
     draft.end(bad, whyBad(bad, input));
     return { good, bad: undefined };
   }

