@@ -56,11 +56,12 @@ export class Authority {
     return new Authority(source, await importKey(source.privateKey));
   }
 
-  /** A certificate over the CSR's public key; whatever else the CSR says is not looked at. Throws when it was not signed by that key. */
+  /**
+   * A certificate over the CSR's public key; whatever else the CSR says is not looked at. Throws MalformedRequestError when it
+   * cannot be read, its key is not EC P-256, or it was not signed by that key.
+   */
   async issueFor(csrPem: string, options: IssueOptions): Promise<string> {
-    const csr = new x509.Pkcs10CertificateRequest(csrPem);
-    if (!(await csr.verify())) throw new Error('the certificate request is not signed by its own key');
-    return this.#issue(csr.publicKey, options);
+    return this.#issue(await requestedKey(csrPem), options);
   }
 
   /** A new key and its certificate. */
@@ -88,6 +89,26 @@ export class Authority {
   }
 }
 
+export class MalformedRequestError extends Error {
+  override readonly name = 'MalformedRequestError';
+}
+
+async function requestedKey(csrPem: string): Promise<x509.PublicKey> {
+  let csr: x509.Pkcs10CertificateRequest;
+  let signed: boolean;
+  try {
+    csr = new x509.Pkcs10CertificateRequest(csrPem);
+    const { name, namedCurve } = csr.publicKey.algorithm as { name?: string; namedCurve?: string };
+    if (name !== algorithm.name || namedCurve !== algorithm.namedCurve) throw new MalformedRequestError('the key of the certificate request is not EC P-256');
+    signed = await csr.verify();
+  } catch (error) {
+    if (error instanceof MalformedRequestError) throw error;
+    throw new MalformedRequestError('the certificate request cannot be read', { cause: error });
+  }
+  if (!signed) throw new MalformedRequestError('the certificate request is not signed by its own key');
+  return csr.publicKey;
+}
+
 /** A key and a request for a certificate over it. */
 export async function createRequest(commonName: string): Promise<{ readonly csr: string; readonly privateKey: string }> {
   const keys: KeyPair = await createKeyPair();
@@ -104,9 +125,16 @@ export function certificateDigest(pemText: string): string {
 
 /** When a certificate is to be renewed: at a point between half and four fifths of its life, chosen by `random` in [0, 1). */
 export function renewalTime(pemText: string, random: number): number {
-  const { notBefore, notAfter } = new x509.X509Certificate(pemText);
-  const life = notAfter.getTime() - notBefore.getTime();
-  return notBefore.getTime() + life * (0.5 + 0.3 * random);
+  const { from, to } = certificateLife(pemText);
+  return from + (to - from) * (0.5 + 0.3 * random);
+}
+
+/** Milliseconds since the epoch; of a chain, the first certificate's. */
+export function certificateLife(pemText: string): { readonly from: number; readonly to: number } {
+  const [der] = x509.PemConverter.decode(pemText);
+  if (!der) throw new Error('no certificate in the PEM text');
+  const { notBefore, notAfter } = new x509.X509Certificate(der);
+  return { from: notBefore.getTime(), to: notAfter.getTime() };
 }
 
 function subjectText(subject: Subject): x509.JsonName {

@@ -1,0 +1,52 @@
+/** Keeps a certificate young: a new one at a random point of 50 to 80 % of its life, so that a thousand hosts do not come at once. */
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { certificateLife, renewalTime } from './authority.ts';
+
+export interface RenewalOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** The certificate in use, PEM. */
+  readonly certificate: string;
+  /** Gets and installs a new one; returns its PEM. */
+  readonly renew: (signal: AbortSignal) => Promise<string>;
+}
+
+/** The wall clock is looked at this often: it may be set, and hosts sleep. */
+const lookMs = 3_600_000;
+const firstRetryMs = 60_000;
+const maxRetryMs = 3_600_000;
+
+/** Renews until the signal fires; a failure is tried again after a minute, later after up to an hour. Never rejects. */
+export async function runRenewal(options: RenewalOptions): Promise<void> {
+  const { clock, log, signal, random } = options;
+  let certificate = options.certificate;
+  let due = renewalTime(certificate, random());
+  let retry = firstRetryMs;
+  while (!signal.aborted) {
+    const left = due - clock.now();
+    if (left > 0) {
+      await clock.sleep(Math.min(left, lookMs), signal).catch(() => {});
+      continue;
+    }
+    try {
+      certificate = await options.renew(signal);
+      due = renewalTime(certificate, random());
+      retry = firstRetryMs;
+      log.info('certificate renewed', { until: until(certificate) });
+    } catch (error) {
+      if (signal.aborted) return;
+      const expired = certificateLife(certificate).to <= clock.now();
+      log[expired ? 'error' : 'warn']('could not renew the certificate', { error, until: until(certificate) });
+      await clock.sleep(retry * (0.5 + random() / 2), signal).catch(() => {});
+      retry = Math.min(retry * 2, maxRetryMs);
+    }
+  }
+}
+
+function until(certificate: string): string {
+  return new Date(certificateLife(certificate).to).toISOString();
+}
