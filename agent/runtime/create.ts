@@ -26,6 +26,8 @@ import { containerState } from './state.ts';
 const createDeadlineMs = 120_000;
 /** How long an earlier try of ours, cut off, may take to be rolled back by containerd. */
 const rollbackMs = 15_000;
+/** After it what is half made is not being made any more. */
+const orphanMs = 1000;
 
 /** Account files by chain id: the same image is started many times. */
 export type AccountCache = Map<string, AccountFiles>;
@@ -145,12 +147,13 @@ async function createTask(context: RuntimeContext, id: string, request: CreateRe
     terminal: tty,
     options: runcOptions(oci),
   };
-  const until = clock.monotonic() + rollbackMs;
+  const since = clock.monotonic();
   for (;;) {
     try {
       return (await client.call(TasksService.create, task, { deadlineMs: createDeadlineMs })).pid;
     } catch (error) {
-      if (!isCode(error, 'conflict') || clock.monotonic() > until) {
+      const waited = clock.monotonic() - since;
+      if (!isHalfMade(error) || waited > rollbackMs) {
         const failure = runtimeFailure(error, `container ${request.id}`);
         // What may have happened stays for the next try; what failed for good leaves nothing.
         if (!(failure instanceof TsorchError && failure.retryable)) await removeRecords(context, id);
@@ -158,9 +161,16 @@ async function createTask(context: RuntimeContext, id: string, request: CreateRe
       }
       const there = await orNothing(client.call(TasksService.get, { containerId: id, execId: '' }));
       if (there?.process) return there.process.pid;
+      // A shim that never made its container, left by a containerd that died: nobody else takes it back.
+      if (waited > orphanMs) await orNothing(client.call(TasksService.delete, { containerId: id }));
       await clock.sleep(50);
     }
   }
+}
+
+/** An earlier try was cut off, and containerd is still making the task or taking it back. */
+function isHalfMade(error: unknown): boolean {
+  return isCode(error, 'conflict') || (error instanceof TsorchError && error.code === 'internal' && /mkdir .*: file exists/.test(error.message));
 }
 
 /** Nobody needs to write into it: as long as it is there, the container's input does not end. */

@@ -25,7 +25,8 @@ export async function execInContainer(context: RuntimeContext, id: string, reque
   const { client } = context;
   const container = await getContainer(context, id);
   const spec = parseSpec(container.spec?.value.toString('utf8') ?? '{}');
-  const process = execProcess(spec, request, await account(context, container.id, spec, request));
+  const { account, home } = await accounts(context, container.id, spec, request);
+  const process = execProcess(spec, request, account, home);
   const execId = `x${randomBytes(10).toString('hex')}`;
   const key = { containerId: container.id, execId };
   const directory = join(context.runDir, 'exec', execId);
@@ -107,12 +108,14 @@ export async function sweepExecs(context: RuntimeContext): Promise<void> {
   );
 }
 
-async function account(context: RuntimeContext, containerId: string, spec: OciSpec, request: ExecRequest): Promise<Account> {
-  if (request.user === undefined) return { additionalGids: [], ...spec.process.user };
+/** The user asked for, and the home that passwd gives the container's own user. */
+async function accounts(context: RuntimeContext, containerId: string, spec: OciSpec, request: ExecRequest): Promise<{ readonly account: Account | null; readonly home: string | null }> {
+  if (request.user === undefined) return { account: null, home: null };
   const task = await orNothing(context.client.call(TasksService.get, { containerId, execId: '' }));
   const pid = task?.process?.pid ?? 0;
   if (pid === 0) throw notRunning(new TsorchError('not-found', 'no process'), containerId);
-  return resolveAccount(request.user, [], await readAccountFiles([`/proc/${pid}/root`]));
+  const files = await readAccountFiles([`/proc/${pid}/root`]);
+  return { account: resolveAccount(request.user, [], files), home: resolveAccount(String(spec.process.user.uid), [], files).home };
 }
 
 /** The end of input reaches the process when the shim has closed its own end too. */

@@ -29,6 +29,8 @@ export interface EnvSources {
   readonly extra: Readonly<Record<string, string>>;
   readonly hostname: string;
   readonly tty: boolean;
+  /** From passwd; the default of HOME. */
+  readonly home: string;
 }
 
 /** `NAME=value` strings: defaults, then the image's, then ours, then the stack file's. Names keep their first place. */
@@ -51,6 +53,7 @@ export function containerEnv(sources: EnvSources): readonly string[] {
     if (value === null) env.delete(name);
     else env.set(name, value);
   }
+  if (!env.has('HOME') && sources.spec['HOME'] !== null) env.set('HOME', sources.home);
   return refuseNul([...env].map(([name, value]) => `${name}=${value}`), 'the environment');
 }
 

@@ -6,6 +6,9 @@ import type { OciResources } from './oci.ts';
 const period = 100_000;
 /** Below it no process starts: the runtime's own first steps run inside the limit. */
 const leastMemory = 6 << 20;
+/** Unlimited in effect, in a form that every runtime can write: crun writes -1 as the number it is not. */
+const allPids = 4 << 20;
+const allCpus = 4096 * period;
 
 export interface ResourceResult {
   readonly resources: Pick<OciResources, 'cpu' | 'memory' | 'pids'>;
@@ -39,7 +42,7 @@ export function resolveResources(limits: ContainerLimits, swapLimits: boolean): 
     resources: {
       ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
       ...(Object.keys(bytes).length > 0 ? { memory: bytes } : {}),
-      ...(pids === undefined ? {} : { pids: { limit: pids > 0 ? pids : -1 } }),
+      ...(pids !== undefined && pids > 0 ? { pids: { limit: pids } } : {}),
     },
     warnings,
   };
@@ -50,9 +53,9 @@ export function resourceUpdate(limits: ContainerLimits, swapLimits: boolean): Re
   const { resources, warnings } = resolveResources(limits, swapLimits);
   return {
     resources: {
-      cpu: { quota: -1, period, shares: 1024, ...resources.cpu },
+      cpu: { quota: allCpus, period, shares: 1024, ...resources.cpu },
       memory: { limit: -1, ...(swapLimits ? { swap: -1 } : {}), ...resources.memory },
-      pids: resources.pids ?? { limit: -1 },
+      pids: resources.pids ?? { limit: allPids },
     },
     warnings,
   };

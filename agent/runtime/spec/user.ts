@@ -12,12 +12,15 @@ export interface Account {
   readonly gid: number;
   /** Supplementary groups, the primary one among them. */
   readonly additionalGids: readonly number[];
+  /** `/` when passwd does not say. */
+  readonly home: string;
 }
 
 interface PasswdEntry {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
+  readonly home: string;
 }
 
 interface GroupEntry {
@@ -45,7 +48,7 @@ export function resolveAccount(user: string, groupAdd: readonly string[], files:
   const gid = explicitGroup ?? entry?.gid ?? 0;
   const memberships = explicitGroup === undefined && entry ? groups.filter((g) => g.members.includes(entry.name)).map((g) => g.gid) : [];
   const added = groupAdd.map((name) => findGroup(name, groups));
-  return { uid, gid, additionalGids: [...new Set([gid, ...memberships, ...added])] };
+  return { uid, gid, additionalGids: [...new Set([gid, ...memberships, ...added])], home: entry?.home || '/' };
 }
 
 function splitUser(user: string): readonly [string, string | undefined] {
@@ -62,9 +65,9 @@ function findGroup(wanted: string, groups: readonly GroupEntry[]): number {
 }
 
 function parsePasswd(text: string): readonly PasswdEntry[] {
-  return lines(text).flatMap(([name = '', , uid = '', gid = '']) => {
+  return lines(text).flatMap(([name = '', , uid = '', gid = '', , home = '']) => {
     const [u, g] = [parseId(uid), parseId(gid)];
-    return u === undefined || g === undefined ? [] : [{ name, uid: u, gid: g }];
+    return u === undefined || g === undefined ? [] : [{ name, uid: u, gid: g, home }];
   });
 }
 

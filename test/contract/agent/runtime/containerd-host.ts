@@ -1,0 +1,69 @@
+/** A private containerd for a test file: names and directories of its own, cleaned before, in case an earlier run was killed, and after. */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ContainerdImages } from '../../../../agent/images/containerd.ts';
+import { ContainerdClient } from '../../../../agent/runtime/client.ts';
+import { type ContainerdRuntime, openContainerdRuntime } from '../../../../agent/runtime/containerd.ts';
+import { type Daemon, startContainerd } from '../../../../agent/runtime/daemon.ts';
+import { stopContainerd } from '../../../../agent/runtime/teardown.ts';
+import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
+import { systemClock } from '../../../../lib/clock.ts';
+import { silentLog } from '../../../../lib/log.ts';
+import type { ContainerSpec } from '../../../../model/spec.ts';
+
+export interface ContainerdHost {
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly logDir: string;
+  readonly cgroupPrefix: string;
+  readonly daemon: Daemon;
+  readonly client: ContainerdClient;
+  readonly runtime: ContainerdRuntime;
+  readonly images: ContainerdImages;
+  /** Stops everything and checks nothing. */
+  close(): Promise<void>;
+}
+
+export function hostPaths(name: string): { readonly base: string; readonly stateDir: string; readonly runDir: string; readonly cgroupPrefix: string } {
+  const base = `/var/tmp/tsorch-test-rt-${name}`;
+  return { base, stateDir: join(base, 'state'), runDir: join('/run', `tsorch-test-rt-${name}`), cgroupPrefix: `tsorch-test-rt/${name}` };
+}
+
+export async function startHost(name: string, options: { readonly runtime?: string } = {}): Promise<ContainerdHost> {
+  const { base, stateDir, runDir, cgroupPrefix } = hostPaths(name);
+  const [clock, log] = [systemClock, silentLog];
+  const logDir = join(base, 'logs');
+  const clean = async () => {
+    await stopContainerd({ stateDir, runDir, cgroupPrefix, clock, log });
+    await rm(base, { recursive: true, force: true });
+    await rm(runDir, { recursive: true, force: true });
+  };
+  await clean();
+  for (const directory of [stateDir, runDir, logDir]) await mkdir(directory, { recursive: true });
+  const watching = new AbortController();
+  const daemon = await startContainerd({ stateDir, runDir, clock, log, signal: watching.signal });
+  const client = new ContainerdClient({ socket: daemon.socket });
+  const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix, ...options });
+  const images = new ContainerdImages({ client, clock, log });
+  return {
+    stateDir, runDir, logDir, cgroupPrefix, daemon, client, runtime, images,
+    close: async () => {
+      watching.abort();
+      await daemon.done;
+      client.close();
+      await clean();
+    },
+  };
+}
+
+export const plainSpec: ContainerSpec = {
+  name: 'c', image: 'tsorch-test:busybox', pullPolicy: 'never', env: {}, labels: {}, annotations: {}, groupAdd: [], mounts: [], secrets: [], configs: [],
+  init: false, tty: false, stdinOpen: false, readOnly: false, privileged: false, capAdd: [], capDrop: [], securityOpt: [], devices: [], ulimits: {}, limits: {},
+};
+
+export function request(id: string, image: ImageHandle, logDir: string, spec: Partial<ContainerSpec>, rest: Partial<CreateRequest> = {}): CreateRequest {
+  return {
+    id, image, podId: id.split('.')[0] ?? id, labels: { 'a.label': 'of its own' }, spec: { ...plainSpec, ...spec }, hostname: 'test-host', netns: null, mounts: [], env: {}, sysctls: {},
+    stdout: join(logDir, `${id}.out`), stderr: join(logDir, `${id}.err`), ...rest,
+  };
+}
