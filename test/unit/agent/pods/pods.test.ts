@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FakeRuntimeOptions } from '../../../../agent/runtime/fake.ts';
 import type { Runtime } from '../../../../agent/runtime/port.ts';
 import { TsorchError } from '../../../../model/errors.ts';
@@ -8,6 +8,7 @@ import type { Assignment } from '../../../../model/assignment.ts';
 import { TestHost } from './host.ts';
 import { assignment, containerSpec } from './specs.ts';
 
+vi.setConfig({ testTimeout: 20_000 });
 const hosts: TestHost[] = [];
 afterEach(async () => {
   for (const host of hosts.splice(0)) await host.dispose();
@@ -138,11 +139,11 @@ describe('pods', () => {
     pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ healthcheck })] } })]));
     await host.until(phase(host, 'p1', 'running'));
     expect(host.statuses.get('p1')?.ready).toBe(false);
-    await host.turnUntil(() => host.statuses.get('p1')?.message === 'health check has not passed yet: no answer', 50, 2000);
+    await host.turnUntil(() => host.statuses.get('p1')?.message === 'health check has not passed yet: no answer', 50);
     healthy = true;
-    await host.turnUntil(ready(host, 'p1'), 50, 2000);
+    await host.turnUntil(ready(host, 'p1'), 50);
     healthy = false;
-    await host.turnUntil(() => host.runtime.births.includes('p1.main.2'), 50, 10_000);
+    await host.turnUntil(() => host.runtime.births.includes('p1.main.2'), 50);
     expect(host.runtime.signals[0]).toEqual(['p1.main.1', 15]);
   });
 
@@ -152,8 +153,8 @@ describe('pods', () => {
     const pods = await host.start();
     pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ image: 'checked' })] } })]));
     await host.until(phase(host, 'p1', 'running'));
-    await host.turnUntil(() => host.statuses.get('p1')?.message === 'health check has not passed yet: no answer in 200 ms', 50, 5000);
-    await host.turnUntil(() => host.runtime.births.includes('p1.main.2'), 50, 10_000);
+    await host.turnUntil(() => host.statuses.get('p1')?.message === 'health check has not passed yet: no answer in 200 ms', 50);
+    await host.turnUntil(() => host.runtime.births.includes('p1.main.2'), 50);
   });
 
   test('secrets are on no disk', async () => {
