@@ -107,6 +107,7 @@ class HostProxy {
     const { clock, log, signal } = this.#options;
     if (!saved) return;
     this.#table = saved.table;
+    this.#revision = saved.revision;
     this.#saved = saved.table;
     this.#names.update(saved.table);
     clock.sleep(patienceMs, signal).then(() => {

@@ -54,7 +54,7 @@ export function grpcTables({ address, credentials, channel }: GrpcTablesOptions)
       try {
         for await (const change of call) yield decodeChange(change as TableChange, known());
       } catch (error) {
-        throw new TsorchError('unavailable', `table stream from ${address} broke`, { cause: error });
+        throw new TsorchError('unavailable', `table stream from ${address}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
       } finally {
         over = true;
         close();

@@ -12,7 +12,7 @@ export function nodeFragment(node: PeerEntry, host: HostContext): Fragment {
     elements.push({ set: 'podnets', key: node.subnet });
     if (node.id === host.nodeId) elements.push({ set: 'own', key: node.subnet });
     // The first address of a host's subnet is the host itself, on its overlay device.
-    else elements.push({ set: 'nodes', key: formatIp4(subnet.first) });
+    elements.push({ set: node.id === host.nodeId ? 'known' : 'nodes', key: formatIp4(subnet.first) });
   }
   if (node.id !== host.nodeId && parseIp4(node.address) !== undefined) elements.push({ set: 'nodes', key: node.address });
   return { ...emptyFragment, elements };

@@ -63,6 +63,9 @@ describe('who is not known talks to nobody', () => {
     expect(walk({ from: '192.168.50.2', to: pods.web1.ip }).verdict).toBe('forwarded');
     expect(walk({ from: '10.32.2.0', to: pods.web1.ip }).verdict).toBe('forwarded');
   });
+  test('this host reaches itself by its address on the overlay', () => {
+    expect(walk({ from: '10.32.1.0', to: '10.32.1.0', port: 2379 }).verdict).toBe('delivered');
+  });
   test('traffic that is not about pods is left alone', () => {
     expect(walk({ from: internet, to: '198.51.100.1' })).toMatchObject({ verdict: 'forwarded', masqueraded: false, path: [] });
   });

@@ -1,11 +1,11 @@
 /**
  * Asks many times and prints `{ answers: { name: count }, errors: { code: count }, peers: [], clients: [] }`.
- * Usage: client.ts tcp|udp <address> <port> <count> [<parallel>].
+ * Usage: client.ts tcp|udp <address> <port> <count> [<parallel> [<local address>]].
  */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
-const [kind = 'tcp', address = '', port = '0', count = '1', parallel = '1'] = process.argv.slice(2);
+const [kind = 'tcp', address = '', port = '0', count = '1', parallel = '1', localAddress] = process.argv.slice(2);
 const answers: Record<string, number> = {};
 const errors: Record<string, number> = {};
 const peers = new Set<string>();
@@ -22,7 +22,7 @@ function overTcp(): Promise<void> {
   return new Promise((resolve) => {
     let text = '';
     let failed = false;
-    const socket = connect({ host: address, port: Number(port) }, () => {
+    const socket = connect({ host: address, port: Number(port), ...(localAddress === undefined ? {} : { localAddress }) }, () => {
       peers.add(`${socket.remoteAddress}:${socket.remotePort}`);
       socket.write('who\n');
     });
