@@ -18,7 +18,9 @@ export interface PodGroup {
   readonly volumes: readonly string[];
   /** One pod per node: each pod's slot is its node. */
   readonly global: boolean;
-  /** The pods that the limit per node counts, a key for `Room.counts`. */
+  /** `service.revision`, a key for `Room.counts`: pods are spread among their own revision, for the others will be replaced. */
+  readonly key: string;
+  /** The pods that the limit per node counts, likewise. */
   readonly limitKey: string;
   /** By slot. */
   readonly pods: readonly Pod[];
@@ -46,22 +48,39 @@ export function groupPods(pending: readonly PendingPod[]): readonly PodGroup[] {
 }
 
 function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
-  const volumes = new Set<string>();
-  for (const container of spec.template.containers) {
-    for (const mount of container.mounts) if (mount.kind === 'volume' && mount.volume !== undefined) volumes.add(mount.volume);
-  }
   const service = pods[0]?.service ?? '';
   return {
     service,
     spec,
+    key,
     demand: demandOf(spec),
-    volumes: [...volumes].sort(),
+    volumes: volumesOf(spec),
     global: spec.mode.kind === 'global' || spec.mode.kind === 'global-job',
     // With start-first a node holds an old and a new pod for a while: the limit then counts each revision on its own, or the
     // update of a service that fills its limit everywhere could never begin.
     limitKey: spec.update.order === 'start-first' ? key : service,
-    pods: pods.sort(compareSlots),
+    pods: pods.length === 1 ? pods : pods.sort(compareSlots),
   };
+}
+
+function volumesOf(spec: ServiceSpec): readonly string[] {
+  const volumes: string[] = [];
+  for (const container of spec.template.containers) {
+    for (const mount of container.mounts) if (mount.kind === 'volume' && mount.volume !== undefined && !volumes.includes(mount.volume)) volumes.push(mount.volume);
+  }
+  return volumes.length > 1 ? volumes.sort() : volumes;
+}
+
+/** Equal for groups that have the same nodes to choose from and take the same from them, whatever their service. */
+export function wishesOf({ spec, demand }: PodGroup): string {
+  let key = `${demand.nanoCpus} ${demand.memory} ${demand.address}`;
+  for (const { key: port, ip } of demand.hostPorts) key += ` ${port} ${ip}`;
+  // Lengths keep apart what users can write anything into.
+  for (const { subject, op, pattern, soft } of spec.placement.constraints) {
+    const label = 'key' in subject ? subject.key : '';
+    key += ` ${subject.kind} ${label.length} ${label} ${op} ${pattern.kind} ${soft} ${pattern.value.length} ${pattern.value}`;
+  }
+  return key;
 }
 
 function compareSlots(a: Pod, b: Pod): number {

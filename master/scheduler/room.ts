@@ -41,7 +41,11 @@ export class Room {
   /** Pods of a service, or of one revision of it, by node number, those placed in this round included. Live. */
   counts(key: string): Map<number, number> {
     let counts = this.#counts.get(key);
-    if (!counts) this.#counts.set(key, (counts = new Map(this.state.counts(key))));
+    if (!counts) {
+      const before = this.state.counts(key);
+      counts = before.size === 0 ? new Map() : new Map(before);
+      this.#counts.set(key, counts);
+    }
     return counts;
   }
 
@@ -57,9 +61,9 @@ export class Room {
     this.memoryUsed[node]! += demand.memory;
     this.podCount[node]!++;
     if (demand.address) this.addressesUsed[node]!++;
-    increase(this.counts(group.service), node);
-    // Only a limit that counts a revision on its own asks for these; the others are spared the second map.
-    if (group.limitKey !== group.service) increase(this.counts(group.limitKey), node);
+    increase(this.counts(group.key), node);
+    // Only a limit asks for these; groups without one are spared the second map.
+    if (group.limitKey !== group.key && group.spec.placement.maxPerNode > 0) increase(this.counts(group.limitKey), node);
     for (const port of demand.hostPorts) {
       let nodes = this.#ports.get(port.key);
       if (!nodes) this.#ports.set(port.key, (nodes = new Map()));

@@ -8,7 +8,7 @@ import type { ServiceSpec } from '../../model/spec.ts';
 import { explain, type Explanation } from './explain.ts';
 import { prepareAll, prepareScope } from './filters/index.ts';
 import { homeOf, localVolumes } from './filters/volumes.ts';
-import { groupPods, type PendingPod, type PodGroup } from './group.ts';
+import { groupPods, wishesOf, type PendingPod, type PodGroup } from './group.ts';
 import { Even, Ranking } from './pick/even.ts';
 import { Packed } from './pick/packed.ts';
 import { Sequence, type Picker } from './pick/picker.ts';
@@ -126,7 +126,7 @@ class Round {
     const room = this.#room;
     const fitsRoom = prepareScope('room', group, room);
     const fitsService = prepareScope('service', group, room);
-    const tiers = this.#rankingsFor(group).map((ranking) => new Even(ranking, room.counts(group.service), fitsRoom, fitsService));
+    const tiers = this.#rankingsFor(group).map((ranking) => new Even(ranking, room.counts(group.key), fitsRoom, fitsService));
     this.#placeAll(group, tiers.length === 1 ? tiers[0]! : new Sequence(tiers.map((tier) => () => tier)));
     for (const tier of tiers) tier.finish();
   }
@@ -145,7 +145,7 @@ class Round {
 
   /** Shared by all groups of the same constraints and demand. */
   #rankingsFor(group: PodGroup): readonly Ranking[] {
-    const key = JSON.stringify([group.spec.placement.constraints, group.demand]);
+    const key = wishesOf(group);
     const known = this.#rankings.get(key);
     if (known) return known;
     const rankings = tiersOf(group, this.#room, this.#candidates(group)).map((tier) => new Ranking(this.#room, tier));
@@ -163,14 +163,14 @@ class Round {
     const { strategy, spread } = group.spec.placement;
     const leaf = (nodes: readonly number[]): Picker => {
       switch (strategy) {
-        case 'spread': return new Even(new Ranking(room, nodes), room.counts(group.service), fitsRoom, fitsService);
+        case 'spread': return new Even(new Ranking(room, nodes), room.counts(group.key), fitsRoom, fitsService);
         case 'binpack': return new Packed(room, nodes, fits);
         case 'random': return new Random(this.#sorted(nodes), fits, this.#random);
       }
     };
     const subjects = spread.map((preference) => preference.subject);
     const tiers = tiersOf(group, room, this.#candidates(group).filter(fits));
-    return new Sequence(tiers.map((tier) => () => growTree(subjects, tier, room, room.counts(group.service), leaf)));
+    return new Sequence(tiers.map((tier) => () => growTree(subjects, tier, room, room.counts(group.key), leaf)));
   }
 
   /** By name, where the order would show in the result. */

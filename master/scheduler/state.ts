@@ -25,6 +25,8 @@ interface PlacedPod {
   readonly demand: Demand;
   /** It is to keep running, so spreading and limits count it. One that is on its way out only holds its resources. */
   readonly counts: boolean;
+  /** Only its record is left, which keeps its address from being given away. */
+  readonly ended: boolean;
 }
 
 interface Expression {
@@ -99,18 +101,18 @@ export class ClusterState {
     this.#order = null;
   }
 
-  /** A pod as it is now. One without a node, or one that has ended, takes nothing. */
+  /** A pod as it is now. One without a node takes nothing, one that has ended no more than its address. */
   setPod(pod: Pod, demand: Demand, phase?: PodPhase): void {
     const old = this.#pods.get(pod.id);
-    const takes = pod.node !== null && !(phase !== undefined && isFinal(phase));
-    if (!takes) {
+    const ended = phase !== undefined && isFinal(phase);
+    if (pod.node === null || (ended && pod.ip === null)) {
       if (old) this.removePod(pod.id);
       return;
     }
-    const counts = pod.desired === 'running';
-    if (old && old.nodeId === pod.node && old.counts === counts && old.revision === pod.revision && sameDemand(old.demand, demand)) return;
+    const counts = pod.desired === 'running' && !ended;
+    if (old && old.nodeId === pod.node && old.counts === counts && old.ended === ended && old.revision === pod.revision && sameDemand(old.demand, demand)) return;
     if (old) this.removePod(pod.id);
-    this.#pods.set(pod.id, { nodeId: pod.node, service: pod.service, revision: pod.revision, demand, counts });
+    this.#pods.set(pod.id, { nodeId: pod.node, service: pod.service, revision: pod.revision, demand, counts, ended });
     const there = this.#podsOf.get(pod.node);
     if (there) there.add(pod.id);
     else this.#podsOf.set(pod.node, new Set([pod.id]));
@@ -190,6 +192,10 @@ export class ClusterState {
     const node = pod === undefined ? undefined : this.index.get(pod.nodeId);
     if (pod === undefined || node === undefined) return;
     const { demand } = pod;
+    if (pod.ended) {
+      this.addressesUsed[node]! += sign;
+      return;
+    }
     this.cpuUsed[node]! += sign * demand.nanoCpus;
     this.memoryUsed[node]! += sign * demand.memory;
     this.addressesUsed[node]! += demand.address ? sign : 0;

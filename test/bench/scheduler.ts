@@ -64,7 +64,7 @@ function fullScan(state: ClusterState, pending: readonly PendingPod[]): number {
   let placed = 0;
   for (const group of groupPods(pending)) {
     const fits = prepareAll(group, room);
-    const counts = room.counts(group.service);
+    const counts = room.counts(group.key);
     for (let i = 0; i < group.pods.length; i++) {
       let best = -1;
       for (const node of nodes) {

@@ -1,5 +1,5 @@
 /**
- * The spread strategy: the node with the fewest pods of this service, then the fewest pods, then the least load.
+ * The spread strategy: the node with the fewest pods of this service (of this revision of it), then the fewest pods, then the least load.
  *
  * A `Ranking` orders nodes by all but the first; groups with the same wishes share it for the round, so a service of one pod
  * among thousands costs a few steps in a heap and no look at all nodes. `Even` adds the first: it takes nodes that
