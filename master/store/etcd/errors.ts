@@ -44,6 +44,11 @@ export function isOutOfRange(error: unknown): boolean {
   return error instanceof RpcError && error.code === status.OUT_OF_RANGE;
 }
 
+/** The reply is larger than this side takes in one message. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof RpcError && error.code === status.RESOURCE_EXHAUSTED && error.message.includes('larger than');
+}
+
 export function isLeaseGone(error: unknown): boolean {
   return error instanceof RpcError && error.code === status.NOT_FOUND && error.message.includes('lease');
 }

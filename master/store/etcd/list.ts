@@ -2,10 +2,10 @@
 import type { IKeyValue, IRangeRequest, IRangeResponse, KVClient } from 'etcd3';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Range } from '../keys.ts';
-import { isOutOfRange, RpcError, storeError } from './errors.ts';
+import { isOutOfRange, isTooLarge, RpcError, storeError } from './errors.ts';
 
-/** Small enough that a page of large values stays far below the message limit. */
-const pageSize = 500;
+/** Of usual values. Pages that turn out larger than a message may be are asked for in smaller parts. */
+const pageSize = 1000;
 
 export interface Listing {
   readonly kvs: readonly IKeyValue[];
@@ -47,8 +47,16 @@ async function pages(kv: KVClient, clock: Clock, range: Range, at: number): Prom
   const end = Buffer.from(range.end);
   let key = Buffer.from(range.start);
   let revision = at;
+  let limit = pageSize;
   for (;;) {
-    const reply = await read(kv, clock, { key, range_end: end, limit: pageSize, revision });
+    let reply: IRangeResponse;
+    try {
+      reply = await read(kv, clock, { key, range_end: end, limit, revision });
+    } catch (error) {
+      if (!isTooLarge(error) || limit === 1) throw error;
+      limit = Math.ceil(limit / 8);
+      continue;
+    }
     if (revision === 0) revision = Number(reply.header.revision);
     for (const found of reply.kvs) kvs.push(found);
     const last = reply.kvs.at(-1);
@@ -63,7 +71,7 @@ async function read(kv: KVClient, clock: Clock, request: IRangeRequest): Promise
     try {
       return await kv.range(request);
     } catch (error) {
-      if (isOutOfRange(error)) throw error;
+      if (isOutOfRange(error) || isTooLarge(error)) throw error;
       if (!(error instanceof RpcError) || !error.unreachable || wait > 200) throw storeError(error, 'read');
     }
     await clock.sleep(wait * (0.5 + Math.random() / 2));

@@ -220,11 +220,11 @@ describe('watch', () => {
   it('lists more than fits in one message', async () => {
     const { open, signal } = setUp();
     const writer = open();
-    for (let i = 0; i < 20; i++) await writer.commit([put(`big${i}`, 'x'.repeat(900_000))]);
-    expect(await writer.list('events')).toHaveLength(20);
+    for (let i = 0; i < 100; i++) await writer.commit([put(`big${i}`, 'x'.repeat(900_000))]);
+    expect(await writer.list('events')).toHaveLength(100);
     expect(await writer.get('events', 'big1')).not.toBeNull();
     const seen = record(open(), signal);
-    await until(() => seen.count() === 20);
+    await until(() => seen.count() === 100);
   });
 
   it('passes over a value that is not JSON and keeps what it had', async () => {
