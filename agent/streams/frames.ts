@@ -37,12 +37,15 @@ export class FrameStream {
     if (this.#over.signal.aborted) throw new TsorchError('aborted', 'the reader has gone');
   }
 
-  /** What the other side sends, until it ends or breaks off. */
+  /** What the other side sends, until it ends or breaks off. One who has read enough may stop: the rest is let pass. */
   async *incoming(): AsyncGenerator<Frame> {
     try {
-      for await (const { kind } of this.#call as AsyncIterable<DataFrame>) if (kind) yield kind;
+      const frames = this.#call.iterator({ destroyOnReturn: false }) as AsyncIterable<DataFrame>;
+      for await (const { kind } of frames) if (kind) yield kind;
     } catch {
       this.#over.abort();
+    } finally {
+      this.#call.resume();
     }
   }
 
