@@ -20,9 +20,8 @@ interface Case {
   /** Pods per service. */
   readonly size: number;
   readonly spec: ServiceSpec;
-  /** swarmkit's best published for the same shape, tasks per second; its figure includes commits to a store in memory. */
+  /** Reference, not of this run: the best of swarmkit's own BenchmarkScheduler on 2 cores, tasks/s, commits to memory included. */
   readonly swarmkit?: number;
-  readonly note?: string;
 }
 
 const plain = makeSpec({ cpus: 0.1, memory: gib / 64 });
@@ -99,7 +98,7 @@ const rate = (count: number, ms: number) => Math.round((count / ms) * 1000);
 const runs = quick ? 2 : 5;
 
 console.log(`node ${process.version}; median of ${runs} runs (best); full scan: one run over as many pods as take about a second\n`);
-console.log('| case | nodes | pods | decisions/s (best) | full scan/s | ratio | swarmkit, published |');
+console.log('| case | nodes | pods | decisions/s (best) | full scan/s | ratio | swarmkit, reference |');
 console.log('|---|---|---|---|---|---|---|');
 for (const one of cases) {
   const state = cluster(one.nodes);

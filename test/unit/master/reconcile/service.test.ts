@@ -188,7 +188,7 @@ describe('global', () => {
     sim.setNode(makeNode(4));
     sim.change(3, { labels: {} });
     sim.settle();
-    expect(sim.ready().map((pod) => pod.slot).sort()).toEqual(['n1', 'n2', 'n3', 'n4']);
+    expect(sim.ready().map((pod) => String(pod.slot)).sort()).toEqual(['n1', 'n2', 'n3', 'n4']);
   });
 
   test('drained: ended; down: told to stop and made again only there', () => {
@@ -226,7 +226,7 @@ describe('global', () => {
     const sim = settled(new Sim(global()));
     sim.apply(replicas(2));
     sim.settle();
-    expect(sim.live().map((pod) => pod.slot).sort()).toEqual([1, 2]);
+    expect(sim.live().map((pod) => String(pod.slot)).sort()).toEqual(['1', '2']);
   });
 });
 
@@ -276,7 +276,7 @@ describe('jobs', () => {
     sim.settle();
     sim.setNode(makeNode(4));
     sim.settle();
-    expect([...sim.pods.values()].map((pod) => pod.slot).sort()).toEqual(['n1', 'n2', 'n3', 'n4']);
+    expect([...sim.pods.values()].map((pod) => String(pod.slot)).sort()).toEqual(['n1', 'n2', 'n3', 'n4']);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { demandOf } from '../../../../master/scheduler/demand.ts';
 import { seeded } from '../../../../master/scheduler/pick/random.ts';
 import { schedule, type ScheduleResult } from '../../../../master/scheduler/schedule.ts';
 import type { ClusterState } from '../../../../master/scheduler/state.ts';
@@ -158,6 +159,17 @@ describe('limits', () => {
     const tiny = [makeNode(1, { subnet: '10.0.0.0/30' }), makeNode(2, { subnet: '10.0.0.4/30' })];
     expect(tally(place(makeState(tiny), makeSpec(), makePods(6)))).toEqual({ n1: 2, n2: 2 });
     expect(tally(place(makeState(tiny), makeSpec({ template: { networkMode: 'host' } }), makePods(6)))).toEqual({ n1: 3, n2: 3 });
+  });
+  test('a pod that has ended holds its address and nothing else', () => {
+    const state = makeState([makeNode(1, { subnet: '10.0.0.0/30' })]);
+    const spec = makeSpec({ cpus: 4, placement: { maxPerNode: 1 } });
+    state.setPod(makePod('old', { node: 'n1', ip: '10.0.0.1' }), demandOf(spec));
+    expect(place(state, spec, makePods(1)).unplaced).toHaveLength(1);
+    state.setPod(makePod('old', { node: 'n1', ip: '10.0.0.1' }), demandOf(spec), 'failed');
+    expect(place(state, spec, makePods(1)).assignments).toHaveLength(1);
+    expect(place(state, makeSpec(), makePods(2)).assignments).toHaveLength(1);
+    state.removePod('old');
+    expect(place(state, makeSpec(), makePods(2)).assignments).toHaveLength(2);
   });
   test('only ready and active nodes', () => {
     const nodesOf = [makeNode(1, { state: 'down' }), makeNode(2, { state: 'unknown' }), makeNode(3, { availability: 'pause' }), makeNode(4, { availability: 'drain' }), makeNode(5)];
