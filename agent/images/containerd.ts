@@ -1,5 +1,6 @@
 /** The images port on containerd: records point at manifests, manifests hold layers, layers are unpacked by chain id. */
 import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
@@ -13,6 +14,7 @@ import { orNothing } from '../runtime/context.ts';
 import type { ImageHandle, Images } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
 import { ContentStore } from './content.ts';
+import { copyUp } from './copy-up.ts';
 import { chainIds, choosePlatform, type Descriptor, type ImageDocument, isIndex, type Manifest, parseImage, parseIndex, parseManifest } from './manifest.ts';
 import { isDigest, normaliseReference } from './reference.ts';
 import { isUnpacked, unpack } from './unpack.ts';
@@ -22,6 +24,8 @@ export interface ContainerdImagesOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly snapshotter?: string;
+  /** Images are mounted below it for a moment, to copy from them. Absent: the directory of containerd's socket. */
+  readonly runDir?: string;
 }
 
 interface Known {
@@ -39,6 +43,7 @@ export class ContainerdImages implements Images {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #snapshotter: string;
+  readonly #runDir: string;
   /** By manifest digest: content never changes. */
   readonly #known = new Map<string, Known>();
 
@@ -47,6 +52,7 @@ export class ContainerdImages implements Images {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#snapshotter = options.snapshotter ?? defaultSnapshotter;
+    this.#runDir = options.runDir ?? dirname(options.client.socket);
   }
 
   /** Lets go of what loads of an earlier, killed agent held. Call once, before the first load. */
@@ -107,6 +113,11 @@ export class ContainerdImages implements Images {
       await orNothing(this.#client.call(ImagesService.delete, { name, sync: index === names.length - 1 }, { deadlineMs: 120_000 }));
     }
     if (images.every((other) => other.target?.digest !== digest || names.includes(other.name))) this.#known.delete(digest);
+  }
+
+  async copyUp(image: ImageHandle, path: string, target: string): Promise<boolean> {
+    const directory = join(this.#runDir, 'mounts');
+    return await this.#underLease((lease) => copyUp({ client: this.#client, snapshotter: this.#snapshotter, lease, directory }, image.chainId, path, target));
   }
 
   async #find(reference: string): Promise<Image> {

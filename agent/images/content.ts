@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContentService, WriteAction, type WriteReply, type WriteRequest } from '../../proto/gen/containerd/content.ts';
+import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import { type ContainerdClient, rpcError, statusOf } from '../runtime/client.ts';
 import type { BlobStore } from './blobs.ts';
 
@@ -22,6 +23,8 @@ export class ContentStore implements BlobStore {
   }
 
   async has(digest: string): Promise<boolean> {
+    // First kept, then looked for: what is there cannot be collected in between.
+    if (this.#lease !== undefined) await this.#client.call(LeasesService.addResource, { id: this.#lease, resource: { id: digest, type: 'content' } });
     try {
       await this.#client.call(ContentService.info, { digest });
       return true;

@@ -70,6 +70,11 @@ export class FakeImages implements Images {
     for (const [other, image] of this.#images) if (other === name || (isDigest(reference) && image.digest === digest)) this.#images.delete(other);
   }
 
+  /** Images in memory have no files. */
+  async copyUp(): Promise<boolean> {
+    return false;
+  }
+
   #find(reference: string): string {
     const name = normaliseReference(reference);
     if (!isDigest(name)) return name;

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { DiffService } from '../../proto/gen/containerd/diff.ts';
+import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
@@ -21,6 +22,8 @@ export async function unpack(options: UnpackOptions, layers: readonly Descriptor
   for (const [index, chainId] of chainIds(diffIds).entries()) {
     const [layer, diffId] = [layers[index], diffIds[index]];
     if (!layer || diffId === undefined) break;
+    // First kept, then looked for: what is there cannot be collected in between.
+    await options.client.call(LeasesService.addResource, { id: options.lease, resource: { id: chainId, type: `snapshots/${options.snapshotter}` } });
     if (!(await isUnpacked(options, chainId))) {
       options.progress?.(`unpacking layer ${index + 1} of ${layers.length}`);
       await unpackLayer(options, layer, diffId, chainId, parent);

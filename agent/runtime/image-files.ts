@@ -29,9 +29,9 @@ export async function readAccountFiles(layers: readonly string[]): Promise<Accou
 
 /** null when the file is missing, is no regular file, or is larger than any account file. */
 export async function readLayeredFile(layers: readonly string[], path: string): Promise<string | null> {
-  const found = await locate(layers, path);
-  if (found === null) return null;
-  const file = await open(found, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);
+  const found = await findInLayers(layers, path);
+  if (found?.kind !== 'file') return null;
+  const file = await open(found.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);
   if (file === null) return null;
   try {
     const info = await file.stat();
@@ -41,35 +41,51 @@ export async function readLayeredFile(layers: readonly string[], path: string): 
   }
 }
 
-/** Walks the path one name at a time over all layers, the topmost that has the name deciding, as overlayfs does. */
-async function locate(layers: readonly string[], path: string): Promise<string | null> {
-  let rest = path.split('/').filter((part) => part !== '');
-  let done: string[] = [];
+/** Where the topmost layer that has it has it. */
+export interface Found {
+  readonly kind: 'file' | 'directory';
+  readonly path: string;
+}
+
+/**
+ * Walks the path one name at a time over all layers, the topmost that has the name deciding, as overlayfs does. A
+ * directory that an upper layer replaced as a whole still shows what the lower ones had in it.
+ */
+export async function findInLayers(layers: readonly string[], path: string): Promise<Found | null> {
+  let rest = parts(path);
+  let done: readonly string[] = [];
   let live = layers;
   for (let links = 0; ; ) {
-    const name = rest.shift();
-    if (name === undefined) return null;
+    const [name, ...after] = rest;
+    rest = after;
+    if (name === undefined) return live[0] === undefined ? null : { kind: 'directory', path: join(live[0], ...done) };
     if (name === '.') continue;
     if (name === '..') {
-      // Back to the start with the parent's path: layers that were cut off below may count again there.
+      // From the start again, to the parent: layers that were cut off below may count again there.
       [rest, done, live] = [[...done.slice(0, -1), ...rest], [], layers];
       continue;
     }
     const here = [...done, name].join('/');
     const entry = await topmost(live, here);
     if (entry === null) return null;
-    if (entry.kind === 'link') {
-      if (++links > mostLinks) return null;
-      const target = await readlink(join(entry.layer, here)).catch(() => null);
-      if (target === null) return null;
-      const base = target.startsWith('/') ? [] : done;
-      [rest, done, live] = [[...base, ...target.split('/').filter((part) => part !== ''), ...rest], [], layers];
-      continue;
+    switch (entry.kind) {
+      case 'link': {
+        const target = ++links > mostLinks ? null : await readlink(join(entry.layer, here)).catch(() => null);
+        if (target === null) return null;
+        [rest, done, live] = [[...(target.startsWith('/') ? [] : done), ...parts(target), ...rest], [], layers];
+        break;
+      }
+      case 'file':
+        return rest.length === 0 ? { kind: 'file', path: join(entry.layer, here) } : null;
+      case 'directory':
+        [done, live] = [[...done, name], entry.layers];
+        break;
     }
-    if (entry.kind === 'file') return rest.length === 0 ? join(entry.layer, here) : null;
-    done = [...done, name];
-    live = entry.layers;
   }
+}
+
+function parts(path: string): readonly string[] {
+  return path.split('/').filter((part) => part !== '');
 }
 
 type Entry =

@@ -39,7 +39,7 @@ export async function stopContainerd(options: TeardownOptions): Promise<void> {
   if (daemon) await end(daemon, clock);
   await endLeftovers(paths, layout, prefix, clock);
   for (const socket of sockets) await removeStaleSocket(socket);
-  for (const target of mountsBelow([paths.root, paths.state])) unmount(target);
+  for (const target of mountsBelow([paths.root, paths.state, join(options.runDir, 'mounts')])) unmount(target);
   await removeCgroup(layout, `/${prefix}`, true);
   // Shared by the hosts of one machine; the last one to go removes it.
   if (prefix.includes('/')) await removeCgroup(layout, `/${dirname(prefix)}`);
@@ -107,8 +107,8 @@ function mountsBelow(directories: readonly string[]): readonly string[] {
 }
 
 async function removeRunFiles(paths: DaemonPaths, runDir: string, log: Log): Promise<void> {
-  if (mountsBelow([paths.state]).length > 0) return log.warn('something is still mounted, leaving the directory alone', { directory: paths.state });
+  if (mountsBelow([paths.state, join(runDir, 'mounts')]).length > 0) return log.warn('something is still mounted, leaving the directory alone', { directory: paths.state });
   await rm(paths.state, { recursive: true, force: true });
-  for (const name of ['exec', 'stdin']) await rm(join(runDir, name), { recursive: true, force: true });
+  for (const name of ['exec', 'stdin', 'mounts']) await rm(join(runDir, name), { recursive: true, force: true });
   for (const file of [paths.socket, `${paths.socket}.ttrpc`, paths.record]) await unlink(file).catch(() => {});
 }

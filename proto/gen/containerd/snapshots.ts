@@ -1116,6 +1116,18 @@ export const SnapshotsService = {
       Buffer.from(PrepareSnapshotReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): PrepareSnapshotReply => PrepareSnapshotReply.decode(value),
   },
+  /** As Prepare, read-only. */
+  view: {
+    path: "/containerd.services.snapshots.v1.Snapshots/View" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PrepareSnapshotRequest): Buffer =>
+      Buffer.from(PrepareSnapshotRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PrepareSnapshotRequest => PrepareSnapshotRequest.decode(value),
+    responseSerialize: (value: PrepareSnapshotReply): Buffer =>
+      Buffer.from(PrepareSnapshotReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PrepareSnapshotReply => PrepareSnapshotReply.decode(value),
+  },
   mounts: {
     path: "/containerd.services.snapshots.v1.Snapshots/Mounts" as const,
     requestStream: false as const,
@@ -1167,6 +1179,8 @@ export const SnapshotsService = {
 
 export interface SnapshotsServer extends UntypedServiceImplementation {
   prepare: handleUnaryCall<PrepareSnapshotRequest, PrepareSnapshotReply>;
+  /** As Prepare, read-only. */
+  view: handleUnaryCall<PrepareSnapshotRequest, PrepareSnapshotReply>;
   mounts: handleUnaryCall<MountsRequest, MountsReply>;
   commit: handleUnaryCall<CommitSnapshotRequest, Empty>;
   remove: handleUnaryCall<RemoveSnapshotRequest, Empty>;
@@ -1185,6 +1199,22 @@ export interface SnapshotsClient extends Client {
     callback: (error: ServiceError | null, response: PrepareSnapshotReply) => void,
   ): ClientUnaryCall;
   prepare(
+    request: PrepareSnapshotRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PrepareSnapshotReply) => void,
+  ): ClientUnaryCall;
+  /** As Prepare, read-only. */
+  view(
+    request: PrepareSnapshotRequest,
+    callback: (error: ServiceError | null, response: PrepareSnapshotReply) => void,
+  ): ClientUnaryCall;
+  view(
+    request: PrepareSnapshotRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PrepareSnapshotReply) => void,
+  ): ClientUnaryCall;
+  view(
     request: PrepareSnapshotRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,

@@ -44,7 +44,7 @@ export async function startHost(name: string, options: { readonly runtime?: stri
   const daemon = await startContainerd({ stateDir, runDir, clock, log, signal: watching.signal });
   const client = new ContainerdClient({ socket: daemon.socket });
   const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix, ...options });
-  const images = new ContainerdImages({ client, clock, log });
+  const images = new ContainerdImages({ client, clock, log, runDir });
   return {
     stateDir, runDir, logDir, cgroupPrefix, daemon, client, runtime, images,
     close: async () => {

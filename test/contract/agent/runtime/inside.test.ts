@@ -279,7 +279,7 @@ describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
     for (const [spec, code, message] of cases) {
       const failed = await start(spec).catch((error: unknown) => error as Error);
       expect(failed, JSON.stringify(spec)).toBeInstanceOf(Error);
-      expect(isCode(failed, code as 'invalid'), `${JSON.stringify(spec)}: ${String(failed)}`).toBe(true);
+      expect(isCode(failed, code as 'invalid'), `${JSON.stringify(spec)}: ${(failed as Error).message}`).toBe(true);
       expect((failed as Error).message).toMatch(message);
     }
     expect(await host.runtime.list()).toEqual([]);

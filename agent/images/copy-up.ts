@@ -1,0 +1,78 @@
+/** Copies a directory of an image out of its layers: what a fresh volume mounted over it starts with. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { unmountAll } from '../../lib/linux/mount.ts';
+import { describeError, TsorchError } from '../../model/errors.ts';
+import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
+import type { Mount } from '../../proto/gen/containerd/types.ts';
+import type { ContainerdClient } from '../runtime/client.ts';
+import { orNothing } from '../runtime/context.ts';
+import { findInLayers } from '../runtime/image-files.ts';
+
+const run = promisify(execFile);
+
+export interface CopyUpOptions {
+  readonly client: ContainerdClient;
+  readonly snapshotter: string;
+  /** Held while the view exists, so that a killed agent's view goes with its lease. */
+  readonly lease: string;
+  /** Mount points are made here. */
+  readonly directory: string;
+}
+
+/** False, and nothing done, when the image has no directory at the absolute `path`. `target` must exist. */
+export async function copyUp(options: CopyUpOptions, chainId: string, path: string, target: string): Promise<boolean> {
+  if (chainId === '') return false;
+  const { client, snapshotter, lease } = options;
+  const key = `tsorch-view-${randomBytes(8).toString('hex')}`;
+  const { mounts } = await client.call(SnapshotsService.view, { snapshotter, key, parent: chainId, labels: {} }, { lease });
+  try {
+    return await withMounts(mounts, join(options.directory, key), (root) => copy(root, path, target));
+  } finally {
+    await orNothing(client.call(SnapshotsService.remove, { snapshotter, key }));
+  }
+}
+
+async function copy(root: string, path: string, target: string): Promise<boolean> {
+  const found = await findInLayers([root], path);
+  if (found?.kind !== 'directory') return false;
+  try {
+    // The dot makes it copy the directory's own owner, mode and times too.
+    await run('cp', ['-a', '--reflink=auto', '--', `${found.path}/.`, target]);
+  } catch (cause) {
+    const full = /No space left|quota exceeded/i.test(describeError(cause));
+    throw new TsorchError(full ? 'exhausted' : 'internal', `the image's ${path} could not be copied to ${target}: ${describeError(cause).trim()}`, { cause });
+  }
+  return true;
+}
+
+/** One layer alone needs no mount: its directory is what the image has. */
+async function withMounts<T>(mounts: readonly Mount[], point: string, use: (root: string) => Promise<T>): Promise<T> {
+  const [mount] = mounts;
+  if (mounts.length !== 1 || !mount) throw new TsorchError('internal', `a view of the image has ${mounts.length} mounts instead of one`);
+  if (mount.type === 'bind') return await use(mount.source);
+  await mkdir(point, { recursive: true });
+  try {
+    const { directory, options } = shorten(mount.options);
+    await run('mount', ['-t', mount.type, '-o', [...options, 'ro'].join(','), mount.source, point], { cwd: directory });
+    return await use(point);
+  } finally {
+    unmountAll(point);
+    await rmdir(point);
+  }
+}
+
+/** The kernel takes a page of options, which many long layer paths exceed: they are given relative to what they share. */
+function shorten(options: readonly string[]): { readonly directory: string; readonly options: readonly string[] } {
+  const lower = options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length).split(':') ?? [];
+  const [first = '/'] = lower;
+  const directory = first.slice(0, first.lastIndexOf('/snapshots/') + '/snapshots/'.length);
+  if (directory === '' || !lower.every((path) => path.startsWith(directory))) return { directory: '/', options };
+  return {
+    directory,
+    options: options.map((option) => (option.startsWith('lowerdir=') ? `lowerdir=${lower.map((path) => path.slice(directory.length)).join(':')}` : option)),
+  };
+}
