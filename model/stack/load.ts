@@ -26,7 +26,7 @@ import { basename, resolvePath } from './values/paths.ts';
 export { printCompose } from './canonical.ts';
 export { formatDiagnostic } from './format.ts';
 export { defaultLimits, maxFileBytes, type Limits } from './parse/limits.ts';
-export type { ComposeModel, Diagnostic, Json, LoadInput, LoadResult, TextFile } from './types.ts';
+export type { ComposeModel, Diagnostic, Json, JsonObject, LoadInput, LoadResult, TextFile } from './types.ts';
 
 /** Never throws for what is in the files: all that is wrong comes back as diagnostics, all at once. */
 export function loadStack(input: LoadInput): LoadResult {

@@ -43,9 +43,9 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
       return fail(`${quote(text)} is no duration`, /^\d+(\.\d+)?$/.test(text) ? `give the unit, such as ${text}s` : 'write such as 30s, 1m30s, 500ms');
     }
     case 'bytes': {
-      if (shape.free === true && text === '-1') return keep(node, -1);
+      if (shape.free === true && text === '-1') return keep(node, '-1');
       const value = parseBytes(text);
-      return value === null ? fail(`${quote(text)} is no size`, 'write such as 512m, 1.5g or a number of bytes') : keep(node, value);
+      return value === null ? fail(`${quote(text)} is no size`, 'write such as 512m, 1.5g or a number of bytes') : keep(node, String(value));
     }
     case 'mode': {
       const octal = /^(?:0o?)?([0-7]{1,5})$/.exec(text);

@@ -26,7 +26,7 @@ export function parseYaml(source: Source, limits: Limits, sink: Diagnostics): re
     const builder = new Builder(source, limits, sink);
     const tree = builder.document(document);
     if (tree) trees.push(tree);
-    broken ||= builder.failed;
+    broken ||= builder.broken;
   }
   return broken ? null : trees;
 }
@@ -46,7 +46,8 @@ class Builder {
   readonly #anchors = new Map<string, Anchor>();
   #nodes = 0;
   #aliases = 0;
-  failed = false;
+  /** A limit was passed: the tree is not whole. */
+  broken = false;
 
   constructor(source: Source, limits: Limits, sink: Diagnostics) {
     this.#source = source;
@@ -148,6 +149,7 @@ class Builder {
 
   #alias(name: string, offset: number, path: Path | null): Node | null {
     if (++this.#aliases > this.#limits.aliases) {
+      this.broken = true;
       if (this.#aliases === this.#limits.aliases + 1) this.#fail(offset, path, `more than ${this.#limits.aliases} aliases, the limit`);
       return null;
     }
@@ -170,11 +172,11 @@ class Builder {
   #tooMany(offset: number, path: Path | null): null {
     if (this.#nodes < Number.MAX_SAFE_INTEGER) this.#fail(offset, path, `more than ${this.#limits.nodes} values with aliases unfolded, the limit`);
     this.#nodes = Number.MAX_SAFE_INTEGER;
+    this.broken = true;
     return null;
   }
 
   #fail(offset: number, path: Path | null, message: string, hint?: string): null {
-    this.failed = true;
     this.#sink.error({ source: this.#source, offset }, path, message, hint);
     return null;
   }

@@ -18,7 +18,7 @@ export function makeContainer(service: Reader, name: string, limits: MadeLimits[
   const user = service.text('user');
   const healthcheck = makeHealthcheck(service);
   const stopSignal = makeSignal(service);
-  const shmSize = service.number('shm_size');
+  const shmSize = service.bytes('shm_size');
   const oomScoreAdj = service.number('oom_score_adj');
   const runtime = service.text('runtime');
   if (workingDir !== undefined && workingDir !== '' && !workingDir.startsWith('/')) service.at('working_dir').error(`a directory in the container begins with /, unlike ${JSON.stringify(workingDir)}`);

@@ -16,11 +16,11 @@ export function makeLimits(service: Reader): MadeLimits {
   const hard = resources.at('limits');
   const soft = resources.at('reservations');
   const cpus = positive(agree(service, quotaCpus(service) ?? ['cpus', service.number('cpus')], hard, 'cpus'));
-  const memory = positive(agree(service, ['mem_limit', service.number('mem_limit')], hard, 'memory'));
+  const memory = positive(agree(service, ['mem_limit', service.bytes('mem_limit')], hard, 'memory'));
   const pids = positive(agree(service, ['pids_limit', service.number('pids_limit')], hard, 'pids'));
-  const reserved = positive(agree(service, ['mem_reservation', service.number('mem_reservation')], soft, 'memory'));
+  const reserved = positive(agree(service, ['mem_reservation', service.bytes('mem_reservation')], soft, 'memory'));
   const reservedCpus = soft.number('cpus') ?? 0;
-  const memorySwap = service.number('memswap_limit');
+  const memorySwap = service.bytes('memswap_limit');
   const cpuShares = service.number('cpu_shares');
   const cpuset = service.text('cpuset');
 
@@ -60,7 +60,7 @@ function quotaCpus(service: Reader): readonly [string, number] | undefined {
 }
 
 function agree(service: Reader, [key, old]: readonly [string, number | undefined], section: Reader, name: string): number | undefined {
-  const value = section.number(name);
+  const value = name === 'memory' ? section.bytes(name) : section.number(name);
   if (old !== undefined && value !== undefined && old !== value) {
     service.sink.error(service.at(key).mark, step(service.path, key), `${key} says ${old}, but ${name} under deploy.resources ${value}`, 'keep one of them');
   }

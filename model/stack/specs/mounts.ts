@@ -34,7 +34,7 @@ function makeVolumeMount(item: Reader, context: StackContext): MountSpec | null 
     case 'bind': return makeBind(item, target, readOnly);
     case 'volume': return makeVolumeUse(item, target, readOnly, context);
     case 'tmpfs': {
-      const size = item.at('tmpfs').number('size');
+      const size = item.at('tmpfs').bytes('size');
       const mode = item.at('tmpfs').number('mode');
       return { kind, target, readOnly, ...(size === undefined || size === 0 ? {} : { size }), ...(mode === undefined ? {} : { mode }) };
     }

@@ -28,7 +28,10 @@ export class Reader {
 
   at(key: string): Reader {
     const entry = this.entries.get(key);
-    return new Reader(entry?.value, step(this.path, key), entry?.key ?? this.mark, this.sink);
+    const value = entry?.value;
+    // A wrong scalar is shown itself, anything larger by its key.
+    const mark = value?.kind === 'scalar' && !isNull(value) ? value : entry?.key ?? this.mark;
+    return new Reader(value, step(this.path, key), mark, this.sink);
   }
 
   /** The entries of a mapping, each as a reader. */
@@ -53,6 +56,12 @@ export class Reader {
   number(key: string): number | undefined {
     const value = this.scalar(key)?.value;
     return typeof value === 'number' ? value : undefined;
+  }
+
+  /** Sizes are digits in the tree, as Docker prints them. */
+  bytes(key: string): number | undefined {
+    const text = this.text(key);
+    return text === undefined || !/^-?\d+$/.test(text) ? undefined : Number(text);
   }
 
   flag(key: string): boolean | undefined {

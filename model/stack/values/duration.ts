@@ -18,11 +18,11 @@ export function parseDuration(text: string): number | null {
   return text === '' || !Number.isSafeInteger(ms) ? null : ms;
 }
 
-/** `1h30m0.5s` the way Go prints it, without parts that are zero. */
+/** `1h0m0.5s`, `500ms`: the way Go prints them, and so Docker. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return ms === 0 ? '0s' : `${ms}ms`;
   const hours = Math.floor(ms / 3_600_000);
   const minutes = Math.floor(ms / 60_000) % 60;
   const seconds = (ms % 60_000) / 1000;
-  return `${hours > 0 ? `${hours}h` : ''}${minutes > 0 ? `${minutes}m` : ''}${seconds > 0 ? `${seconds}s` : ''}`;
+  return `${hours > 0 ? `${hours}h` : ''}${ms >= 60_000 ? `${minutes}m` : ''}${seconds}s`;
 }

@@ -19,8 +19,7 @@ describe('YAML', () => {
     ['? {a: b}\n: c', /a key must be a plain word/],
     [': x', /the key is missing|.*/],
   ])('%j', (text, message) => {
-    const [first] = errorsOf(text);
-    expect(first).toMatch(message);
+    expect(errorsOf(text).join('\n')).toMatch(message);
   });
 
   test('a key given twice names both places', () => {
@@ -77,8 +76,8 @@ describe('limits', () => {
     const laughs = Array.from({ length: 12 }, (_, i) => `x-${i}: &l${i} [${`*l${i - 1}, `.repeat(i === 0 ? 0 : 9)}"lol"]`).join('\n');
     expect(errorsOf(`${laughs}\n${webStack('tty: true')}`)).toEqual([expect.stringMatching(/more than 500000 values with aliases unfolded, the limit$/)]);
     expect(errorsOf(`x-a: &a { b: *a }\n${webStack('tty: true')}`)).toEqual(['1:14 x-a.b: *a stands inside what &a names']);
-    expect(errorsOf(`x-a: &a [[*a]]\n`)[0]).toContain('stands inside');
-    expect(errorsOf(`x-a: *nope\n`)[0]).toContain('nope');
+    expect(errorsOf(`x-a: &a [[*a]]\n`).join()).toContain('stands inside');
+    expect(errorsOf(`x-a: *nope\n`).join()).toContain('nope');
   });
 
   test('merge keys that multiply', () => {
@@ -169,11 +168,11 @@ describe('fuzz', () => {
   }
 
   test('soup of tokens', () => {
-    fc.assert(fc.property(fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join('')), survives), { numRuns: 3000 });
+    fc.assert(fc.property(fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join('')), survives), { numRuns: 1500 });
   });
 
   test('any text', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), survives), { numRuns: 1000 });
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), survives), { numRuns: 500 });
   });
 
   test('any value under any key of a service', async () => {
@@ -181,7 +180,7 @@ describe('fuzz', () => {
     const value = fc.jsonValue({ maxDepth: 3 });
     fc.assert(fc.property(fc.constantFrom(...Object.keys(serviceKeys)), value, (key, json) => {
       survives(JSON.stringify({ services: { web: { image: 'x', [key]: json } } }));
-    }), { numRuns: 3000 });
+    }), { numRuns: 1500 });
   });
 
   test('any value under any key of deploy and of the top level', async () => {

@@ -1,0 +1,95 @@
+/** The tables → docs/compose.md. */
+import { deploy } from './deploy.ts';
+import { serviceKeys } from './service.ts';
+import type { Field, Shape, Verdict } from './shape.ts';
+import { definitions, topKeys } from './top.ts';
+
+/** The page, whole. `npm test` fails when the committed page differs; `node docs/generate.ts` writes it. */
+export function renderDocs(): string {
+  return `${head}
+## Top level
+${table(topKeys)}
+## services
+${table(serviceKeys)}
+${objects('services.*', serviceKeys)}
+## services.*.deploy
+${table(deploy.keys)}
+${objects('services.*.deploy', deploy.keys)}
+${Object.entries(definitions).map(([name, shape]) => `## ${name}s\n${table(shape.keys)}`).join('\n')}
+${tail}`;
+}
+
+const head = `# Compose keys
+This page is made from the tables in \`model/stack/schema\`; \`node docs/generate.ts\` writes it anew.
+
+Every key of the Compose specification is in one of three classes, and no key is dropped in silence:
+**works**; **refused**, an error with file, line, column and the way out, unless the value asks for nothing (\`false\`, \`0\`, empty);
+**harmless**, accepted because here it changes nothing a service could notice. Keys that begin with \`x-\` are yours everywhere.
+Unknown keys are errors.
+`;
+
+const tail = `## How files become one
+- \`-f a -f b\`: mappings merge key by key; lists are appended without repetitions; \`command\`, \`entrypoint\` and \`healthcheck.test\` are
+  replaced; \`ports\` are one entry per address, number and protocol, \`volumes\`, \`secrets\`, \`configs\` and \`devices\` one per place they are
+  mounted at, the later file wins. \`logging.options\` merge only under the same driver. \`!reset\` takes away what earlier files say,
+  \`!override\` replaces it.
+- \`extends\` follows the same rules, the extending service coming later; paths of another file start at that file.
+- \`include\` reads stacks with their own directory and \`.env\`; two definitions of one name must be equal, or a later \`-f\` overrides them.
+- Several YAML documents in one file count as several files. Anchors, aliases and \`<<\` work; a key given twice is an error.
+- Paths start at the directory of the first file.
+
+## Variables
+\`$VAR\`, \`\${VAR}\`, \`\${VAR:-default}\`, \`\${VAR-default}\`, \`\${VAR:?message}\`, \`\${VAR?message}\`, \`\${VAR:+text}\`, \`\${VAR+text}\`, nested; \`$$\` is a dollar.
+The process's environment wins over \`--env-file\` (or \`.env\`). A variable that is not set is empty, with a warning.
+Values of \`environment\` and labels are taken as written: \`VERSION: 1.10\` stays \`1.10\`, \`0644\` stays \`0644\`.
+A variable without value (\`environment: [KEY]\`) takes the one outside; without one, it unsets the image's.
+In env files, single quotes keep the text; double quotes know \`\\n \\r \\t \\\\ \\" \\$\`; a comment needs a space before its \`#\`; \`format: raw\` keeps all to the letter.
+
+## Placement
+\`deploy.placement.constraints\` takes Swarm's expressions (\`node.labels.type == frontend\`, \`node.role != manager\`) and the short
+\`type==frontend\`. Classic Swarm's \`environment: ["constraint:type==frontend"]\` works too, with \`~\` for wishes, \`*\` and \`/regex/\`, and is taken out
+of the container's environment; so does the label \`com.docker.swarm.constraints\`, a JSON list. \`affinity:\` and \`whitelist:\` are refused;
+\`reschedule:on-node-failure\` is what happens anyway.
+
+## Defaults
+- A service without \`networks\` is on the network \`default\`, \`STACK_default\` in the cluster. Networks, volumes, secrets and configs are called
+  \`STACK_NAME\` in the cluster, unless \`name\` says otherwise or they are \`external\`. Networks that no service uses are not made.
+- Without \`restart\` and \`deploy.restart_policy\` a service is restarted always; a job, and a service that another one waits for with
+  \`service_completed_successfully\`, only when it fails.
+- \`mode\` of secrets and configs: \`0440\` and \`"0440"\` are octal, as Docker reads them.
+- The stack's name: \`-p\`, \`COMPOSE_PROJECT_NAME\`, \`name:\`, the directory's name in small letters.
+- Templates of Swarm such as \`{{.Node.Hostname}}\` are refused in \`environment\` and \`hostname\`.
+
+## Limits
+One file: 1 MiB (callers may allow up to 10 MiB); 64 levels; 1000 aliases; 500,000 values with aliases unfolded; 10 MiB made by
+interpolation; 100 files by \`include\` and \`extends\`; 64 steps of \`extends\`; 1024 ports in one range; 500 KiB for a secret or config.
+`;
+
+function table(keys: Readonly<Record<string, Field>>): string {
+  const rows = Object.entries(keys).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, { verdict }]) => `| \`${key}\` | ${describe(verdict)} |`);
+  return `| key | |\n|---|---|\n${rows.join('\n')}\n`;
+}
+
+function describe(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case 'works': return verdict.note === undefined ? 'works' : `works: ${verdict.note}`;
+    case 'harmless': return `harmless: ${verdict.why}${verdict.warn === true ? ' (with a warning)' : ''}`;
+    case 'refused': {
+      const except = verdict.except ?? [];
+      return `refused${except.length > 0 ? ` but for ${except.map((value) => `\`${value}\``).join(', ')}` : ''}: ${verdict.why}. Instead: ${verdict.instead}`;
+    }
+  }
+}
+
+/** The objects below keys, where they have more to say than that all of them work. */
+function objects(at: string, keys: Readonly<Record<string, Field>>): string {
+  const parts: string[] = [];
+  const walk = (shape: Shape, place: string): void => {
+    if (shape.kind === 'list' || shape.kind === 'map' || shape.kind === 'short') walk(shape.of, `${place}${shape.kind === 'list' ? '[]' : shape.kind === 'map' ? '.*' : ''}`);
+    if (shape.kind !== 'object') return;
+    parts.push(`### ${place}\n${table(shape.keys)}`);
+    for (const [key, field] of Object.entries(shape.keys)) if (field.verdict.kind === 'works') walk(field.shape, `${place}.${key}`);
+  };
+  for (const [key, field] of Object.entries(keys)) if (field.verdict.kind === 'works' && key !== 'deploy') walk(field.shape, `${at}.${key}`);
+  return parts.join('\n');
+}
