@@ -120,6 +120,8 @@ class HostProxy {
 
   async #apply(save: Loop): Promise<number | undefined> {
     if (!this.#known) return undefined;
+    // What has arrived by now is read in this turn of the event loop, and applied together.
+    await new Promise((resolve) => { setImmediate(resolve); });
     const table = this.#table;
     const revision = this.#revision;
     const stream = this.#stream;
