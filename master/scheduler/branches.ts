@@ -17,10 +17,6 @@ export class Branches {
     for (const table of this.#tables.values()) assign(table, node, target);
   }
 
-  delete(node: number): void {
-    for (const table of this.#tables.values()) if (node < table.of.length) table.of[node] = -1;
-  }
-
   of(subject: ConstraintSubject, targets: readonly (ConstraintTarget | undefined)[]): { readonly of: Int32Array; readonly values: readonly string[] } {
     const key = JSON.stringify(subject);
     let table = this.#tables.get(key);

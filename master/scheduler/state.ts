@@ -96,7 +96,6 @@ export class ClusterState {
     this.index.delete(id);
     this.views[node] = undefined;
     this.#targets[node] = undefined;
-    this.#branches.delete(node);
     this.#free.push(node);
     this.#order = null;
   }

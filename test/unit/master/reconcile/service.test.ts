@@ -168,6 +168,24 @@ describe('ended pods', () => {
     expect(describePlan(early.reconcile())).toBe('stop p1: node node-1 is down\ncreate 1 (r1)');
   });
 
+  test.each([['any', 3, 'create 1 (r1)'], ['on-failure', 3, 'create 1 (r1)'], ['none', 0, 'nothing to do']] as const)(
+    'a pod that its own node has lost, restart %s, at most %i attempts: %s', (condition, maxAttempts, expected) => {
+      const sim = settled(new Sim(replicas(1, { template: { restart: { condition, delayMs: 100, maxAttempts, windowMs: 0 } } })));
+      sim.setStatus(sim.live(1)[0]!, { phase: 'lost', ready: false });
+      expect(describePlan(sim.reconcile())).toBe(expected);
+    },
+  );
+
+  test('a slot whose pod is lost is not taken for a free one', () => {
+    const sim = settled(new Sim(replicas(3)));
+    sim.setStatus(sim.live(2)[0]!, { ready: false });
+    sim.apply(replicas(2));
+    sim.settle();
+    expect(sim.where()).toBe('1@n1 3@n3');
+    sim.change(3, { state: 'down' });
+    expect(describePlan(sim.reconcile())).toBe('stop p3: node node-3 is down\ncreate 3 (r1)');
+  });
+
   test('a new revision runs one-shots again', () => {
     const sim = new Sim(replicas(1, { template: { restart: { condition: 'none', delayMs: 0, maxAttempts: 0, windowMs: 0 } } }));
     sim.behaviour = () => 'succeed';

@@ -55,6 +55,9 @@ describe('spread', () => {
     const spec = makeSpec();
     const pending = Array.from({ length: 9 }, (_, i) => ({ pod: makePod(`p${i}`, { service: `s${i}` }), spec }));
     expect(tally(schedule(makeState(three), pending, { random: seeded(1) }))).toEqual({ n1: 3, n2: 3, n3: 3 });
+    // Wishes that differ in words alone keep rankings of their own, which must notice what the other has placed.
+    const mixed = pending.map(({ pod }, i) => ({ pod, spec: i % 2 === 0 ? spec : makeSpec({ where: ['gone!=x'] }) }));
+    expect(tally(schedule(makeState(three), mixed, { random: seeded(1) }))).toEqual({ n1: 3, n2: 3, n3: 3 });
   });
 });
 
