@@ -55,6 +55,8 @@ export class PodWorker {
   #netns: string | null = null;
   /** The record in memory is newer than the one on disk. */
   #unsaved: boolean;
+  /** The leader's word is among what is not on disk. */
+  #wordUnsaved: boolean;
   /** Asked for from outside, done at the next pass. */
   #unblock = false;
   #again: Assignment | null = null;
@@ -65,6 +67,7 @@ export class PodWorker {
     this.#record = record;
     this.#context = context;
     this.#unsaved = !saved;
+    this.#wordUnsaved = !saved;
     this.#status = this.#unseen();
     context.report(this.#status);
     const signal = AbortSignal.any([context.signal, this.#stop.signal]);
@@ -109,6 +112,7 @@ export class PodWorker {
     const found = this.#record.assignment === null;
     this.#record = { ...this.#record, assignment, withheld: [], local: found ? null : this.#record.local };
     this.#unsaved = true;
+    this.#wordUnsaved = true;
     this.#unblock = true;
     // A master that asks again may have lost what was told.
     this.#context.report(this.#status);
@@ -121,6 +125,7 @@ export class PodWorker {
     if (this.#record.removed) return;
     this.#record = { ...this.#record, removed: true };
     this.#unsaved = true;
+    this.#wordUnsaved = true;
     this.#unblock = true;
     this.mark();
   }
@@ -137,7 +142,7 @@ export class PodWorker {
 
   async #pass(): Promise<number | undefined> {
     if (!this.#context.ports.view.isSynced) {
-      if (this.#unsaved) await this.#save(this.#record, true);
+      if (this.#unsaved) await this.#save(this.#record, this.#wordUnsaved);
       this.#tell(this.#unseen());
       return undefined;
     }
@@ -150,7 +155,7 @@ export class PodWorker {
       const daring = result.actions.some((a) => a.kind === 'create' || a.kind === 'start' || a.kind === 'attach' || a.kind === 'prepare');
       if (changed || this.#unsaved) {
         try {
-          await this.#save({ ...this.#record, local: result.local }, result.actions.some((a) => a.kind !== 'probe'));
+          await this.#save({ ...this.#record, local: result.local }, this.#wordUnsaved || result.actions.some(mustBeDurable));
         } catch (error) {
           // A full disk must not keep a pod from being stopped.
           if (daring) return this.#blocked(error, input);
@@ -210,12 +215,15 @@ export class PodWorker {
 
   async #save(record: PodRecord, sync: boolean): Promise<void> {
     const before = this.#record;
+    const word = this.#wordUnsaved;
     this.#unsaved = false;
+    this.#wordUnsaved = false;
     try {
       // What a master has not been asked about yet is in containerd, not here.
       if (record.assignment || record.removed) await writeWhole(path.join(this.#context.stateDir, 'pods', `${this.id}.json`), encodeRecord(record), { sync });
     } catch (error) {
       this.#unsaved = true;
+      this.#wordUnsaved ||= word;
       throw error;
     }
     // The leader's word may have changed while it was written.
@@ -367,4 +375,12 @@ export class PodWorker {
     this.#record = { ...this.#record, local: change(this.#record.local) };
     this.#unsaved = true;
   }
+}
+
+/**
+ * Whether the record must survive a power cut before this is done. An agent's own death loses nothing that was written; and
+ * after a power cut every attempt has ended, so all that counts is which were given out, and that a pod was being stopped.
+ */
+function mustBeDurable(action: Action): boolean {
+  return action.kind === 'create' || action.kind === 'signal';
 }

@@ -27,8 +27,9 @@ function absorbOne(name: string, container: ContainerLocal, found: Observed | un
   if (found?.state === 'running' || (found?.state === 'unknown' && found.pid > 0)) {
     return container.started ? container : { ...container, started: true, startedAt: input.wall };
   }
-  // Not started yet: it is created, again if need be, under the same id.
-  if (!container.started && found?.state !== 'stopped') return container;
+  // Not started yet: it is created, again if need be, under the same id. Not so after a reboot: that it was started may have
+  // been lost on the way to the disk.
+  if (!container.started && found?.state !== 'stopped' && !rebooted) return container;
   // Created, and the agent went away before it was started: a start was meant, and does no harm twice.
   if (found?.state === 'created' && !rebooted) return container;
   return afterEnd(container, plan.restart, ending(name, container, found, input, rebooted, runningSince), mayRestart(input));

@@ -221,6 +221,15 @@ describe('a host that comes back', () => {
     expect(world.local.containers['main']).toMatchObject({ failures: 0, ended: [{ message: 'host rebooted', exitCode: null }] });
   });
 
+  test('an attempt that was given out before a reboot is not given out again', () => {
+    const world = new World(assignment('p1'));
+    for (let i = 0; i < 3; i++) world.once(i === 1 ? 1 : 0);
+    expect(world.local.containers['main']).toMatchObject({ attempt: 1, state: 'live', started: false });
+    world.reboot();
+    world.settle();
+    expect(world.running()).toEqual(['p1.main.2']);
+  });
+
   test('what was not to be restarted stays ended after a reboot', () => {
     const world = new World(assignment('p1', { template: { restart: { condition: 'none', delayMs: 0, maxAttempts: 0, windowMs: 0 } } }));
     world.settle();
@@ -312,7 +321,7 @@ describe('properties', () => {
         else if (isFinal(world.local.phase)) expect([world.containers.size, world.attached]).toEqual([0, false]);
         else {
           const open = names.filter((name) => world.local.containers[name]?.state !== 'done');
-          expect(world.running().map((id) => id.split('.')[1]).sort()).toEqual(open.sort());
+          expect(new Set(world.running().map((id) => id.split('.')[1]))).toEqual(new Set(open));
         }
         // At rest a step changes nothing and asks for nothing.
         if (!world.forgotten) {
