@@ -80,7 +80,7 @@ export class EtcdConnection {
         const failure = rpcError(error);
         if (failure.unreachable) this.#failover(host);
         // A connection that is dead without knowing it: the next call makes a new one.
-        if (failure.code === grpc.status.DEADLINE_EXCEEDED && !this.#closed && host.getServiceClient(service) === client) host.resetAllServices();
+        if (failure.code === grpc.status.DEADLINE_EXCEEDED && this.#isOpen(host) && host.getServiceClient(service) === client) host.resetAllServices();
         reject(failure);
       });
     });
@@ -118,6 +118,10 @@ export class EtcdConnection {
   #client(host: Host, service: Service): grpc.Client {
     if (this.#closed) throw rpcError(Object.assign(new Error('closed'), { code: grpc.status.CANCELLED, details: 'Channel closed before call started' }));
     return host.getServiceClient(service);
+  }
+
+  #isOpen(host: Host): boolean {
+    return !this.#closed && this.#hosts.includes(host);
   }
 
   #failover(failed: Host): void {

@@ -1,6 +1,7 @@
 /** An etcd for one test file: loopback ports of its own, a temporary directory, gone with this process however it ends. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -26,7 +27,8 @@ export async function freePort(): Promise<number> {
 }
 
 export async function startTestEtcd(...args: string[]): Promise<TestEtcd> {
-  const dir = await mkdtemp(join(tmpdir(), 'tsorch-store-'));
+  await sweep();
+  const dir = await mkdtemp(join(tmpdir(), `tsorch-store-${process.pid}-`));
   const port = await freePort();
   const peer = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
@@ -70,6 +72,14 @@ export async function startTestEtcd(...args: string[]): Promise<TestEtcd> {
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Directories of runs that were killed; their etcd ended with them. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const [, owner] = /^tsorch-store-(\d+)-/.exec(name) ?? [];
+    if (owner !== undefined && !existsSync(`/proc/${owner}`)) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
 /** Waits for a condition; fails with the last state of things named by `what`. */

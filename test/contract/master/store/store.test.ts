@@ -214,8 +214,7 @@ describe.each(Object.entries(suites))('store on %s', (_name, make) => {
 
       await store.commit([put('a'), put('b')]);
       const seen = recorder(open(), ['events', 'volumes'], signal);
-      await until(() => seen.map.size === 2);
-      expect(seen.connected).toContain(true);
+      await until(() => seen.map.size === 2 && seen.connected.includes(true));
       await store.commit([put('a', 'two')]);
       await store.commit([del('b')]);
       const { revision } = await store.commit([put('c'), { op: 'put', kind: 'volumes', id: 'v', value: volume('v') }]);
