@@ -23,8 +23,7 @@ export class ContentStore implements BlobStore {
   }
 
   async has(digest: string): Promise<boolean> {
-    // First kept, then looked for: what is there cannot be collected in between.
-    if (this.#lease !== undefined) await this.#client.call(LeasesService.addResource, { id: this.#lease, resource: { id: digest, type: 'content' } });
+    await this.#keep(digest);
     try {
       await this.#client.call(ContentService.info, { digest });
       return true;
@@ -32,6 +31,11 @@ export class ContentStore implements BlobStore {
       if (isCode(error, 'not-found')) return false;
       throw error;
     }
+  }
+
+  /** Before looking whether it is there: then it cannot be collected in between. */
+  async #keep(digest: string): Promise<void> {
+    if (this.#lease !== undefined) await this.#client.call(LeasesService.addResource, { id: this.#lease, resource: { id: digest, type: 'content' } });
   }
 
   async read(digest: string): Promise<Buffer> {
@@ -58,13 +62,17 @@ export class ContentStore implements BlobStore {
     let offset = 0;
     let digest = expected;
     try {
+      if (expected !== null) await this.#keep(expected);
       await writer.exchange({ action: WriteAction.STAT, ref, total: size, expected: expected ?? '' });
       for await (const piece of pieces(data)) {
         hash?.update(piece);
         await writer.send({ action: WriteAction.WRITE, ref, offset, data: piece });
         offset += piece.length;
       }
-      digest ??= `sha256:${hash?.digest('hex') ?? ''}`;
+      if (digest === null) {
+        digest = `sha256:${hash?.digest('hex') ?? ''}`;
+        await this.#keep(digest);
+      }
       if (offset !== size) throw new TsorchError('invalid', `blob ${digest} has ${offset} bytes, ${size} were announced`);
       await writer.commit({ action: WriteAction.COMMIT, ref, offset, total: size, expected: digest });
       return digest;
