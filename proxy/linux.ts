@@ -26,6 +26,7 @@ export interface LinuxDataPlaneOptions {
 }
 
 const lookAtAddressesEveryMs = 5000;
+const forgetEveryMs = 5000;
 
 export class LinuxDataPlane implements DataPlane {
   readonly #options: LinuxDataPlaneOptions;
@@ -35,6 +36,9 @@ export class LinuxDataPlane implements DataPlane {
   #state: RuleState | undefined;
   #addresses: readonly string[] = [];
   #addressesAt = -Infinity;
+  /** Endpoints gone since flows were last looked for. */
+  readonly #toForget = new Set<string>();
+  #forgetAt = -Infinity;
 
   constructor(options: LinuxDataPlaneOptions) {
     this.#options = options;
@@ -96,17 +100,26 @@ export class LinuxDataPlane implements DataPlane {
           continue;
         }
       }
-      this.#forget({ ...changes, goneEndpoints: [] });
+      this.#forget({ ...changes, goneEndpoints: [], goneUdpEndpoints: [] });
       this.#state = state;
       log.info('kernel programmed', { mode: this.mode, services: table.services.size, pods: table.pods.size, ms: Math.round(clock.monotonic() - started) });
       return;
     }
   }
 
-  /** Flows are a courtesy to UDP: failing there must not hold up the table. */
-  #forget(changes: RuleChanges): void {
+  /**
+   * At once where a UDP port is published; other endpoints are collected, since looking for flows costs more than a change
+   * does. Failing here must not hold up the table.
+   */
+  #forget({ goneEndpoints, goneUdpEndpoints, newUdpPorts }: RuleChanges): void {
+    const now = this.#options.clock.monotonic();
+    for (const address of goneEndpoints) this.#toForget.add(address);
+    const due = this.#toForget.size > 0 && now >= this.#forgetAt;
+    if (!due && goneUdpEndpoints.length === 0 && newUdpPorts.length === 0) return;
     try {
-      const count = this.#nftables.forgetFlows(changes);
+      const count = this.#nftables.forgetFlows([...goneUdpEndpoints, ...this.#toForget], newUdpPorts);
+      this.#toForget.clear();
+      this.#forgetAt = now + forgetEveryMs;
       if (count > 0) this.#options.log.debug('forgot udp flows', { count });
     } catch (error) {
       this.#options.log.warn('cannot forget udp flows', { error });

@@ -40,6 +40,15 @@ export function metaL4Protocol(into: number): NftExpression {
   return { name: 'meta', write: (b) => void b.attributeU32be(1, into).attributeU32be(2, 16) };
 }
 
+/** The packet's mark, a word in the machine's order. */
+export function metaMark(into: number): NftExpression {
+  return { name: 'meta', write: (b) => void b.attributeU32be(1, into).attributeU32be(2, 3) };
+}
+
+export function setMark(from: number): NftExpression {
+  return { name: 'meta', write: (b) => void b.attributeU32be(3, from).attributeU32be(2, 3) };
+}
+
 export const ctStateBit = { established: 2, related: 4, new: 8 } as const;
 export const ctStatusBit = { sourceNat: 0x10, destinationNat: 0x20 } as const;
 

@@ -3,7 +3,7 @@ import type { NftElement, NftSet } from '../../lib/linux/nfnetlink.ts';
 import { nftSetFlag, nftVerdictType } from '../../lib/linux/nfnetlink.ts';
 import {
   compare, ctOriginalDestination, ctState, ctStateBit, ctStatus, ctStatusBit, dnat, fibDestinationType, fibReversePath, icmpAdminProhibited, immediate, lookup,
-  lookupInto, lookupVerdict, mask, masquerade, metaL4Protocol, nftPayload, numgen, payload, register, rejectIcmp, rejectReset, routeTypeLocal, verdict,
+  lookupInto, lookupVerdict, mask, masquerade, metaL4Protocol, metaMark, nftPayload, numgen, payload, register, rejectIcmp, rejectReset, routeTypeLocal, setMark, verdict,
 } from '../../lib/linux/nft-expressions.ts';
 import type { NftExpression } from '../../lib/linux/nft-expressions.ts';
 import { ip4Bytes, parseIp4, parsePrefix } from '../rules/address.ts';
@@ -40,10 +40,7 @@ export function encodeElement(set: SetDeclaration, { key, data }: SetElement): r
   }
   const encoded = encodeFields(set.key, key);
   if (set.data === undefined || data === undefined) return [{ key: encoded }];
-  if (set.data === 'verdict') {
-    const [verb, chain] = data.split(' ') as ['goto' | 'jump', string];
-    return [{ key: encoded, data: { verdict: verb, chain } }];
-  }
+  if (set.data === 'verdict') return [{ key: encoded, data: { verdict: 'goto', chain: data.slice('goto '.length) } }];
   return [{ key: encoded, data: encodeFields(set.data, data) }];
 }
 
@@ -104,6 +101,8 @@ function encodeStatement(statement: Statement): readonly NftExpression[] {
     case 'return': return [verdict({ verdict: statement.do })];
     case 'jump':
     case 'goto': return [verdict({ verdict: statement.do, chain: statement.chain })];
+    case 'meta mark set 0': return [immediate(key, word(0)), setMark(key)];
+    case 'meta mark set': return [...loadKey(statement.key), lookupInto(statement.map, key, register(valueWord)), setMark(register(valueWord))];
     case 'vmap': return [...loadKey(statement.key), lookupVerdict(statement.map, key)];
     case 'dnat': {
       const value = register(valueWord);
@@ -139,6 +138,7 @@ function loadField(field: PacketField, at: number): NftExpression {
     case 'ip daddr': return payload(at, nftPayload.ipDestination);
     case 'ct original ip daddr': return ctOriginalDestination(at);
     case 'meta l4proto': return metaL4Protocol(at);
+    case 'meta mark': return metaMark(at);
     case 'th dport': return payload(at, nftPayload.destinationPort);
   }
 }

@@ -56,9 +56,12 @@ export class NftablesPlane implements Disposable {
     this.#nft.commit(transaction);
   }
 
-  /** Makes UDP flows find their way anew: they have no end by which they would notice. */
-  forgetFlows({ goneEndpoints, newUdpPorts }: Pick<RuleChanges, 'goneEndpoints' | 'newUdpPorts'>): number {
-    const gone = goneEndpoints.flatMap((address) => {
+  /**
+   * Makes UDP flows to these endpoints, and untranslated ones to these ports, find their way anew: they have no end by which
+   * they would notice. The kernel looks through all of its connections for it: 10 ms where that table is large.
+   */
+  forgetFlows(endpoints: readonly string[], newUdpPorts: readonly number[]): number {
+    const gone = endpoints.flatMap((address) => {
       const ip = parseIp4(address);
       return ip === undefined ? [] : [ip4Bytes(ip)];
     });

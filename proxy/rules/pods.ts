@@ -6,7 +6,6 @@ import type { NetworkEntry, PodEntry } from '../../model/table.ts';
 import { parseIp4 } from './address.ts';
 import { emptyFragment } from './fragment.ts';
 import type { Fragment, HostContext } from './fragment.ts';
-import { daddr, isIn, rule } from './rule.ts';
 import type { SetElement } from './rule.ts';
 
 /** Signatures given so far. An id stays with its set of networks for as long as the rules live. */
@@ -42,7 +41,7 @@ export function addSignatures(signatures: Signatures, pods: Iterable<PodEntry>):
 export function podFragment(pod: PodEntry, host: HostContext, signatures: Signatures, networks: ReadonlyMap<string, NetworkEntry>): Fragment {
   const own = signatures.ids.get(signatureKey(pod.networks));
   if (own === undefined || parseIp4(pod.ip) === undefined) return emptyFragment;
-  const elements: SetElement[] = [{ set: 'signatures', key: pod.ip, data: `jump ${chainOf(own)}` }];
+  const elements: SetElement[] = [{ set: 'signatures', key: pod.ip, data: String(own) }];
   if (pod.node === host.nodeId) {
     elements.push({ set: 'known', key: pod.ip });
     elements.push({ set: 'hairpin', key: `${pod.ip} . ${pod.ip}` });
@@ -52,19 +51,6 @@ export function podFragment(pod: PodEntry, host: HostContext, signatures: Signat
     }
   }
   return { ...emptyFragment, elements };
-}
-
-/** The signatures from `first` on (counted from 1) as chains: each asks whether the destination shares a network with it. */
-export function signatureFragment(signatures: Signatures, first: number): Fragment {
-  const chains = signatures.networks.slice(first - 1).map((_, i) => {
-    const id = first + i;
-    return { name: chainOf(id), rules: [rule(isIn('talk', { from: 'constant', type: 'mark', text: String(id) }, daddr), { do: 'accept' })] };
-  });
-  return { ...emptyFragment, chains };
-}
-
-function chainOf(signature: number): string {
-  return `signature-${signature}`;
 }
 
 /** Whether all it is on are internal networks: then nothing leads out of the cluster for it. */

@@ -26,6 +26,7 @@ function printStatement(statement: Statement): string {
     case 'jump':
     case 'goto': return `${statement.do} ${statement.chain}`;
     case 'vmap': return `${printKey(statement.key)} vmap @${statement.map}`;
+    case 'meta mark set': return `meta mark set ${printKey(statement.key)} map @${statement.map}`;
     case 'dnat': return `dnat to ${printKey(statement.key)} map @${statement.map}`;
     default: return statement.do;
   }

@@ -15,14 +15,14 @@ export interface SetDeclaration {
   readonly comment: string;
 }
 
-/** A key's or value's fields, joined by ` . `: `10.48.0.3 . 2`, `tcp . 8080`; verdicts are `goto chain` or `jump chain`. */
+/** A key's or value's fields, joined by ` . `: `10.48.0.3 . 2`, `tcp . 8080`; verdicts are `goto chain`. */
 export interface SetElement {
   readonly set: string;
   readonly key: string;
   readonly data?: string;
 }
 
-export type PacketField = 'ip saddr' | 'ip daddr' | 'ct original ip daddr' | 'meta l4proto' | 'th dport';
+export type PacketField = 'ip saddr' | 'ip daddr' | 'ct original ip daddr' | 'meta l4proto' | 'meta mark' | 'th dport';
 
 export type Operand =
   | { readonly from: 'packet'; readonly field: PacketField }
@@ -45,6 +45,9 @@ export type CtState = 'new' | 'established' | 'related';
 export type Statement =
   | { readonly do: 'accept' | 'drop' | 'return' | 'masquerade' | 'reject with tcp reset' | 'reject with icmp admin-prohibited' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
+  /** Sets the packet's mark and goes on with the next rule. */
+  | { readonly do: 'meta mark set 0' }
+  | { readonly do: 'meta mark set'; readonly key: readonly Operand[]; readonly map: string }
   /** Does what the map says for the key; goes on with the next rule when it says nothing. */
   | { readonly do: 'vmap'; readonly key: readonly Operand[]; readonly map: string }
   /** The map's value is an address, or an address and a port when `port` is true. */
@@ -76,6 +79,7 @@ export const saddr: Operand = { from: 'packet', field: 'ip saddr' };
 export const daddr: Operand = { from: 'packet', field: 'ip daddr' };
 export const originalDaddr: Operand = { from: 'packet', field: 'ct original ip daddr' };
 export const l4proto: Operand = { from: 'packet', field: 'meta l4proto' };
+export const mark: Operand = { from: 'packet', field: 'meta mark' };
 export const dport: Operand = { from: 'packet', field: 'th dport' };
 
 export function isIn(set: string, ...key: readonly Operand[]): Match {

@@ -9,11 +9,11 @@
  *  this host ─► output (nat, filter) ─► postrouting ─► out
  * ```
  *
- * Who may talk: pods that share a network, by `signatures` (address → set of networks, as a chain) and `talk` (set of
- * networks, local pod). It is symmetric and looks at addresses alone, so the sender's address must be true: `fib saddr . iif oif`.
+ * Who may talk: pods that share a network, by `signatures` (address → set of networks) and `talk` (set of networks, local
+ * pod). It is symmetric and looks at addresses alone, so the sender's address must be true: `fib saddr . iif oif`.
  * Only the host of the destination decides, except that a pod nobody knows is stopped where it is.
  */
-import { daddr, dport, isIn, l4proto, notIn, originalDaddr, rule, saddr } from './rule.ts';
+import { daddr, dport, isIn, l4proto, mark, notIn, originalDaddr, rule, saddr } from './rule.ts';
 import type { BaseChain, Match, PlainChain, SetDeclaration, SetElement } from './rule.ts';
 
 export const tableName = 'tsorch';
@@ -23,7 +23,7 @@ export const sets: readonly SetDeclaration[] = [
   { name: 'podnets', key: ['ipv4_addr'], interval: true, comment: 'the pods of every host' },
   { name: 'nodes', key: ['ipv4_addr'], comment: 'addresses of the other hosts' },
   { name: 'known', key: ['ipv4_addr'], comment: 'the pods of this host that the table lists' },
-  { name: 'signatures', key: ['ipv4_addr'], data: 'verdict', comment: 'every pod and its set of networks' },
+  { name: 'signatures', key: ['ipv4_addr'], data: ['mark'], comment: 'every pod and its set of networks' },
   { name: 'talk', key: ['mark', 'ipv4_addr'], comment: 'which sets of networks reach which local pod' },
   { name: 'sealed', key: ['ipv4_addr'], comment: 'pods of this host on internal networks only' },
   { name: 'hairpin', key: ['ipv4_addr', 'ipv4_addr'], comment: 'local pods that reach themselves' },
@@ -130,10 +130,26 @@ export const plainChains: readonly PlainChain[] = [
   },
   {
     name: 'to-pod', rules: [
-      rule({ do: 'vmap', key: [saddr], map: 'signatures' }),
+      rule(isIn('podnets', saddr), { do: 'jump', chain: 'pod-to-pod' }),
       rule(...published, { do: 'accept' }),
       rule(isIn('nodes', saddr), comesBack, { do: 'accept' }),
       rule({ do: 'goto', chain: 'refuse' }),
+    ],
+  },
+  {
+    // The mark carries the signature from one rule to the next, and nothing out of here. Both maps hold data and no
+    // verdicts: a pod more is an element more, where verdicts would have the kernel check every rule and element again.
+    name: 'pod-to-pod', rules: [
+      rule({ do: 'meta mark set 0' }),
+      rule({ do: 'meta mark set', key: [saddr], map: 'signatures' }),
+      rule(isIn('talk', mark, daddr), { do: 'goto', chain: 'pass' }),
+      rule({ do: 'meta mark set 0' }),
+    ],
+  },
+  {
+    name: 'pass', rules: [
+      rule({ do: 'meta mark set 0' }),
+      rule({ do: 'accept' }),
     ],
   },
   {

@@ -42,6 +42,10 @@ export function endpointAddresses(service: ServiceEntry | undefined): readonly s
   return service?.endpoints.map((endpoint) => endpoint.ip) ?? [];
 }
 
+export function publishesUdp(service: ServiceEntry | undefined): boolean {
+  return service?.ports.some((port) => port.protocol === 'udp') === true;
+}
+
 function validEndpoints(endpoints: ServiceEntry['endpoints']): readonly Endpoint[] {
   const valid: Endpoint[] = [];
   for (const { ip: text } of endpoints) {

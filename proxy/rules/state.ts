@@ -10,11 +10,11 @@ import { emptyFragment } from './fragment.ts';
 import type { Backend, Fragment, HostContext } from './fragment.ts';
 import { nodeFragment } from './nodes.ts';
 import { Overlay } from './overlay.ts';
-import { addSignatures, noSignatures, podFragment, signatureFragment } from './pods.ts';
+import { addSignatures, noSignatures, podFragment } from './pods.ts';
 import type { Signatures } from './pods.ts';
 import { printRule } from './print.ts';
 import type { Rule, SetElement } from './rule.ts';
-import { endpointAddresses, serviceFragment } from './services.ts';
+import { endpointAddresses, publishesUdp, serviceFragment } from './services.ts';
 
 /** One key of a set. `before` and `after` are its data (empty for plain sets), undefined where there is none. */
 export interface ElementChange {
@@ -36,7 +36,9 @@ export interface RuleChanges {
   readonly chains: readonly ChainChange[];
   /** undefined: the key goes. */
   readonly balancers: ReadonlyMap<string, readonly Backend[] | undefined>;
-  /** Addresses that were endpoints and are none any more: their UDP flows must find another. */
+  /** Addresses that were endpoints of a published UDP port and are none any more: flows must find another. */
+  readonly goneUdpEndpoints: readonly string[];
+  /** Other addresses that were endpoints: there may be flows to them, by virtual addresses, but most likely there are none. */
   readonly goneEndpoints: readonly string[];
   /** Published UDP ports that had nobody behind them until now: flows from before must be translated after all. */
   readonly newUdpPorts: readonly number[];
@@ -82,6 +84,7 @@ export class RuleState {
     if (moved) this.#host = { ...this.#host, addresses };
     const edit = new Edit(this.#elements, this.#chains, this.#balancers);
     const gone = new Set<string>();
+    const goneUdp = new Set<string>();
 
     for (const id of changedKeys(old.nodes, table.nodes)) {
       const node = table.nodes.get(id);
@@ -90,14 +93,20 @@ export class RuleState {
     const services = moved ? new Set([...old.services.keys(), ...table.services.keys()]) : changedKeys(old.services, table.services);
     for (const id of services) {
       const service = table.services.get(id);
-      for (const ip of endpointAddresses(old.services.get(id))) gone.add(ip);
+      const before = old.services.get(id);
+      for (const ip of endpointAddresses(before)) (publishesUdp(before) ? goneUdp : gone).add(ip);
       edit.replace(`service ${id}`, service ? serviceFragment(service, this.#host) : emptyFragment);
     }
     // An address may serve under another service's name by now.
-    for (const id of services) for (const ip of endpointAddresses(table.services.get(id))) gone.delete(ip);
+    for (const id of services) {
+      for (const ip of endpointAddresses(table.services.get(id))) {
+        gone.delete(ip);
+        goneUdp.delete(ip);
+      }
+    }
     this.#updatePods(old, table, edit);
     this.#table = table;
-    return edit.changes([...gone]);
+    return { ...edit.changes(), goneEndpoints: [...gone], goneUdpEndpoints: [...goneUdp] };
   }
 
   #updatePods(old: ServiceTable, table: ServiceTable, edit: Edit): void {
@@ -113,10 +122,6 @@ export class RuleState {
     // A new signature, or a network that became internal, concerns pods of this host that did not change themselves.
     if (signatures !== this.#signatures || networksChanged) {
       for (const pod of table.pods.values()) if (pod.node === this.#host.nodeId) changed.add(pod.id);
-    }
-    if (signatures !== this.#signatures) {
-      const first = this.#signatures.networks.length + 1;
-      edit.replace(`signatures ${first}`, signatureFragment(signatures, first));
     }
     this.#signatures = signatures;
     for (const id of changed) {
@@ -147,7 +152,7 @@ class Edit {
     this.#balancers.replace(owner, fragment.balancers.map((balancer) => [balancer.key, balancer.backends] as const), this.#balancersBefore);
   }
 
-  changes(goneEndpoints: readonly string[]): RuleChanges {
+  changes(): Omit<RuleChanges, 'goneEndpoints' | 'goneUdpEndpoints'> {
     const elements: ElementChange[] = [];
     const newUdpPorts: number[] = [];
     for (const [full, before] of this.#elementsBefore) {
@@ -168,7 +173,7 @@ class Edit {
       const after = this.#balancers.get(key);
       if (!sameBackends(before, after)) balancers.set(key, after);
     }
-    return { elements, chains, balancers, goneEndpoints, newUdpPorts };
+    return { elements, chains, balancers, newUdpPorts };
   }
 }
 

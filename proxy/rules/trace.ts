@@ -56,6 +56,7 @@ class Walk {
   #to: string;
   #port: number | undefined;
   #dnat = false;
+  #mark = '0';
   /** A packet of this host has no interface it came in by. */
   #cameIn = true;
 
@@ -132,13 +133,22 @@ class Walk {
         return outcome === 'return' ? undefined : outcome;
       }
       case 'goto': note(); return this.#walk(then.chain, this.#chain(then.chain));
+      case 'meta mark set 0':
+        this.#mark = '0';
+        return undefined;
+      case 'meta mark set': {
+        const value = this.#lookup(then.map, this.#key(then.key));
+        if (value === undefined) return undefined;
+        note();
+        this.#mark = value;
+        return undefined;
+      }
       case 'vmap': {
         const verdict = this.#lookup(then.map, this.#key(then.key));
         if (verdict === undefined) return undefined;
         note();
-        const [kind, target] = verdict.split(' ') as [string, string];
-        const outcome = this.#walk(target, this.#chain(target));
-        return kind === 'jump' && outcome === 'return' ? undefined : outcome;
+        const target = verdict.replace('goto ', '');
+        return this.#walk(target, this.#chain(target));
       }
       case 'dnat': {
         const value = this.#lookup(then.map, this.#key(then.key));
@@ -186,6 +196,7 @@ class Walk {
       case 'ip daddr': return this.#to;
       case 'ct original ip daddr': return this.#packet.to;
       case 'meta l4proto': return this.#packet.protocol;
+      case 'meta mark': return this.#mark;
       case 'th dport': return this.#port === undefined ? undefined : String(this.#port);
     }
   }
