@@ -179,6 +179,19 @@ describe('agents come and go', () => {
     expect(await logLines('f2')).toEqual(['last words']);
   });
 
+  test('a containerd that dies takes nothing along', async () => {
+    await load();
+    master.assign([pod('h1', 'sleep 1000'), pod('h2', 'sleep 0.3; exit 5', { template: { networkMode: 'host', restart: { condition: 'any', delayMs: 10, maxAttempts: 0, windowMs: 100_000 } } })]);
+    await until(() => ready('h1')() && ready('h2')());
+    const pid = status('h1')?.containers[0]?.pid;
+    const daemon = host.daemon.process();
+    process.kill(daemon?.pid ?? 0, 'SIGKILL');
+    await until(() => host.daemon.process()?.pid !== daemon?.pid, 20_000);
+    await until(() => (status('h2')?.restarts ?? 0) >= 1 && ready('h1')(), 20_000);
+    const h1 = (await host.runtime.list()).filter((c) => c.podId === 'h1');
+    expect(h1.map((c) => [c.id, c.pid, c.state])).toEqual([['h1.main.1', pid, 'running']]);
+  });
+
   test('orphans go when the leader has spoken, not before', async () => {
     await load();
     master.assign([pod('g1', 'sleep 1000')]);
