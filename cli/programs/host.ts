@@ -81,7 +81,7 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
   const runtime = await openContainerdRuntime({ client, runDir: args.runDir, clock, log: log.child('runtime'), ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
-  const images = new ContainerdImages({ client, clock, log: log.child('images') });
+  const images = new ContainerdImages({ client, runDir: args.runDir, clock, log: log.child('images') });
   await images.sweep();
   const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: join(args.runDir, 'netns') });
   return {

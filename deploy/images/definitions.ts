@@ -26,7 +26,7 @@ export interface ImageDefinition {
 export const leftOut: readonly RegExp[] = [
   /^(adduser|debconf|dpkg|tar|passwd|init-system-helpers|lsb-base|sysvinit-utils|ucf|usrmerge|sensible-utils|ssl-cert|openssl|locales|libc-l10n|libc-bin|netbase)$/,
   /^(perl|libperl|libdb|libgdbm|libfile-|libtext-|libnumber-|libjson-perl).*/,
-  /^(libpam|libsemanage|libsepol|libaudit|libcap-ng).*/,
+  /^(libpam-modules|libpam-runtime|libsemanage|libsepol).*/,
   // PostgreSQL's just-in-time compiler: 120 MB for queries the example does not have; `jit = off`.
   /^(libllvm|libz3|postgresql-common|postgresql-client-common).*/,
 ];

@@ -5,6 +5,7 @@ import type { ServiceDetail, ServiceListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Service } from '../../model/service.ts';
 import { commitAsLeader, type Context } from '../context.ts';
+import { baseRevision } from '../reconcile/revision.ts';
 import type { Op } from '../store/port.ts';
 import { suggest } from './suggest.ts';
 import { podsByService, serviceItem, type ViewInput } from './views.ts';
@@ -65,7 +66,7 @@ export function serviceRoutes(app: FastifyInstance, context: Context, view: () =
   app.post<Id>('/v1/services/:id/restart', { schema: { summary: 'Replace every pod, as an update would' } }, async (request) => {
     const service = find(request.params.id);
     const round = Number(/~(\d+)$/.exec(service.revision)?.[1] ?? 0) + 1;
-    const revision = `${service.revision.replace(/~\d+$/, '')}~${round}`;
+    const revision = `${baseRevision(service.revision)}~${round}`;
     const status = world.get('servicestatus', service.id);
     const more: Op[] = [
       { op: 'put', kind: 'revisions', id: `${service.id}.${revision}`, value: { service: service.id, revision, spec: service.spec } },

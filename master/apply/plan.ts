@@ -6,7 +6,7 @@ import type { ApplyResult } from '../../model/api.ts';
 import { serviceId, type ContainerSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../reconcile/canonical.ts';
-import { revisionOf } from '../reconcile/revision.ts';
+import { baseRevision, revisionOf } from '../reconcile/revision.ts';
 import { fileObjectKey } from '../nodes/assignments.ts';
 import type { Kind, Kinds, Op } from '../store/port.ts';
 import type { Maps } from '../world.ts';
@@ -87,7 +87,9 @@ function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec): void {
   const { maps, allocations, hash } = input;
   const id = serviceId(spec.stack, spec.name);
   const known = maps.services.get(id)?.value;
-  const revision = hash(revisionOf(spec)).replace(/^sha256:/, '').slice(0, 16);
+  const digest = hash(revisionOf(spec)).replace(/^sha256:/, '').slice(0, 16);
+  // A restart asked for gave the revision a suffix: the same spec applied again does not take it back.
+  const revision = known !== undefined && baseRevision(known.revision) === digest ? known.revision : digest;
   // The revision names what needs new pods; a change beside it (replicas, placement) keeps the name and updates its record.
   plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec });
   const previous = known === undefined || known.revision === revision ? (known?.previous ?? null) : known.revision;

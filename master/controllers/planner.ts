@@ -136,6 +136,10 @@ export class Planner {
         case 'servicestatus':
           this.#work.service(change.id);
           break;
+        case 'revisions':
+          // Pods may have been seen before the revision that says what they need.
+          if (change.entry) for (const pod of this.#byService.get(change.entry.value.service) ?? []) this.#syncPod(pod);
+          break;
         case 'pods':
           this.#syncPod(change.id);
           break;

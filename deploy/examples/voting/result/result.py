@@ -4,10 +4,8 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg2
@@ -152,9 +150,6 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
-    if "--check" in sys.argv:
-        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=2).read()
-        return
     server = Server(("", PORT), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     threading.Thread(target=COUNT.run, daemon=True).start()

@@ -3,11 +3,10 @@ import html
 import json
 import os
 import secrets
+import signal
 import socket
-import sys
 import threading
 import urllib.parse
-import urllib.request
 from http import cookies
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -106,14 +105,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 1024
 
 
-def check():
-    urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=2).read()
-
-
 def main():
-    if "--check" in sys.argv:
-        return check()
-    import signal
     server = Server(("", PORT), Handler)
     # Stopping: take no new connection, let the requests under way finish.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
