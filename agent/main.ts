@@ -19,6 +19,7 @@ import { type Master, Session } from './session.ts';
 import { EpochFile } from './state-epoch.ts';
 import { HostNetwork } from './state-network.ts';
 import { type StreamContext, serveStream } from './streams/serve.ts';
+import { safeName } from './volumes/names.ts';
 import { linuxMounter, type Mounter } from './volumes/mounter.ts';
 import { PodFiles } from './volumes/pod-files.ts';
 import { Volumes } from './volumes/volumes.ts';
@@ -111,7 +112,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     pods: () => pods.statuses(),
     onWelcome: (welcome) => network.welcome(welcome),
     onPeers: (peers) => network.setPeers(peers),
-    onAssignments: (assignments) => pods.assign(decodeAssignments(assignments)),
+    onAssignments: (assignments) => pods.assign(decodeAssignments(assignments, log)),
     onStream: (request, client) => void serveStream(request, client, streams),
     onLost: () => log.info('carrying on without a master'),
   });
@@ -184,6 +185,19 @@ async function clearHost(options: HostOptions, pods: Pods): Promise<void> {
   await options.network.teardown();
 }
 
-function decodeAssignments(message: Assignments): Parameters<Pods['assign']>[0] {
-  return { upsert: message.upsert.map((text) => JSON.parse(text) as Assignment), remove: message.remove, full: message.full };
+/** An assignment that makes no sense is left out, and then the list does not count as full: its pod must not be removed for it. */
+function decodeAssignments(message: Assignments, log: Log): Parameters<Pods['assign']>[0] {
+  const upsert = message.upsert.flatMap((text): Assignment[] => {
+    try {
+      const assignment = JSON.parse(text) as Assignment;
+      safeName('pod', assignment.pod.id);
+      if (!Array.isArray(assignment.template.containers) || !Array.isArray(assignment.files)) throw new TsorchError('invalid', 'it has no containers or files');
+      for (const container of assignment.template.containers) safeName('container', container.name);
+      return [assignment];
+    } catch (error) {
+      log.error('an assignment cannot be read', { error, text: text.slice(0, 200) });
+      return [];
+    }
+  });
+  return { upsert, remove: message.remove, full: message.full && upsert.length === message.upsert.length };
 }

@@ -13,7 +13,7 @@ export interface LinkOptions {
 }
 
 /** How long a master may take to say Welcome. */
-const welcomeMs = 10_000;
+const welcomeMs = 5000;
 /** Heartbeats that may stay unanswered. */
 const patience = 3;
 

@@ -1,4 +1,5 @@
 /** What a pod's worker does to the world: the actions of a step, through ports. Each is safe to repeat. */
+import type { Log } from '../../lib/log.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
@@ -22,6 +23,7 @@ export interface EffectPorts {
   readonly view: RuntimeView;
   /** The host's own name, for pods on its network. */
   readonly hostname: string;
+  readonly log: Log;
 }
 
 /** What a create needs, by container. */
@@ -58,7 +60,7 @@ export class Effects {
 
   /** `invalid` when this container can never be: nothing of it is left then. */
   async create(assignment: Assignment, name: string, attempt: number, prepared: Prepared, netns: string | null): Promise<void> {
-    const { runtime, logs, view, hostname } = this.#ports;
+    const { runtime, logs, view, hostname, log } = this.#ports;
     const { pod, template } = assignment;
     const spec = template.containers.find((c) => c.name === name);
     const ready = prepared.get(name);
@@ -82,6 +84,7 @@ export class Effects {
         stdout: output.stdout,
         stderr: output.stderr,
       });
+      for (const warning of created.warnings ?? []) log.warn('not as asked for', { pod: pod.id, container: name, warning });
       view.created(created);
     } catch (error) {
       if (isCode(error, 'invalid')) await this.remove(pod.id, id);

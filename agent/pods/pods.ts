@@ -18,7 +18,7 @@ import { RuntimeView } from './view.ts';
 import { PodWorker, type WorkerContext } from './worker.ts';
 
 export interface PodsOptions {
-  readonly ports: Omit<EffectPorts, 'view'>;
+  readonly ports: Omit<EffectPorts, 'view' | 'log'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -48,7 +48,7 @@ export class Pods {
     this.#options = options;
     const { clock, log, signal, ports } = options;
     this.#view = new RuntimeView({ runtime: ports.runtime, clock, log, signal, changed: (id) => this.#changed(id) });
-    const all: EffectPorts = { ...ports, view: this.#view };
+    const all: EffectPorts = { ...ports, view: this.#view, log };
     this.#context = {
       ports: all,
       effects: new Effects(all),

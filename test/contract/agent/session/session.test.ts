@@ -109,6 +109,17 @@ describe('a session', () => {
     await until(() => agent.connected);
   });
 
+  test('an assignment that cannot be read harms no other pod', async () => {
+    await host.start(address());
+    await until(() => master.hellos.length === 2);
+    master.assign([assignment('p1')]);
+    await until(ready('p1'));
+    master.assign(['no assignment', assignment('../p2'), assignment('p3', { pod: { ip: '10.32.1.9' } })]);
+    await until(ready('p3'));
+    expect((await host.runtime.list()).map((c) => c.id).toSorted()).toEqual(['p1.main.1', 'p3.main.1']);
+    expect(master.sessions).toBe(1);
+  });
+
   test('without a master an agent starts from disk: pods, addresses, routes', async () => {
     await host.start(address());
     await until(() => master.hellos.length === 2);
