@@ -7,7 +7,7 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { TsorchError } from '../../model/errors.ts';
-import { cgroup2Mount, listMounts, unmountBelow } from './mounts.ts';
+import { unmountBelow } from './mounts.ts';
 import { forgetOtherBoot } from './boot.ts';
 import { checkRoot } from './checks.ts';
 import { removeForwarding } from './forwarding.ts';
@@ -15,7 +15,7 @@ import { takeLock } from './lock.ts';
 import { clusterNames, hostNames, type ClusterNames } from './names.ts';
 import { clusterNamespaces, removeNetwork } from './network.ts';
 import { endProcess } from './process.ts';
-import { teardownArguments } from './programs.ts';
+import { ensureHostPlaces, teardownArguments } from './programs.ts';
 import { readRecord, readSpecs } from './run-file.ts';
 import { readCluster, runningStateDir } from './saved.ts';
 import type { ClusterSpec } from './spec.ts';
@@ -69,8 +69,6 @@ export async function down(options: DownOptions): Promise<boolean> {
 
 /** Ends each host's programs, which leaves its pods running, and has the host take them down. Returns how many hosts there were. */
 async function stopHosts(names: ClusterNames, spec: ClusterSpec): Promise<number> {
-  const mount = cgroup2Mount(await listMounts());
-  if (!mount) return 0;
   const records = await readSpecs(names.runDir);
   const present = new Set(await clusterNamespaces(names));
   let hosts = 0;
@@ -84,7 +82,7 @@ async function stopHosts(names: ClusterNames, spec: ClusterSpec): Promise<number
       }
       hosts += 1;
       // A host that cannot is swept; its log says why.
-      await runLogged(teardownArguments(names, spec, host, { cgroupRoot: `${mount}/${names.cgroup}/${host.name}` }), `${names.logDir}/${host.name}.log`, 60_000);
+      await runLogged(teardownArguments(names, spec, host, await ensureHostPlaces(names, host)), `${names.logDir}/${host.name}.log`, 60_000);
     }),
   );
   return hosts;

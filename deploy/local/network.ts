@@ -80,7 +80,8 @@ async function ensureHost(names: ClusterNames, spec: ClusterSpec, index: number,
 export async function removeNetwork(names: ClusterNames): Promise<void> {
   for (const netns of await clusterNamespaces(names)) await mustRun(['ip', 'netns', 'delete', netns], { unless: /No such file/ });
   for (const [link, { master }] of await listLinks()) {
-    if (master === names.bridge && isOwn(link, `${names.bridge}-`)) await mustRun(['ip', 'link', 'delete', link], { unless: /Cannot find device/ });
+    // Without a master when the bridge is gone already.
+    if ((master === undefined || master === names.bridge) && isOwn(link, `${names.bridge}-`)) await mustRun(['ip', 'link', 'delete', link], { unless: /Cannot find device/ });
   }
   await mustRun(['ip', 'link', 'delete', names.bridge], { unless: /Cannot find device/ });
 }

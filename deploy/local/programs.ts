@@ -1,5 +1,6 @@
 /** The command lines of a cluster's processes. */
 import { fileURLToPath } from 'node:url';
+import { ensureCgroup } from './cgroups.ts';
 import { addressIn, hostNames, type ClusterNames } from './names.ts';
 import type { ProcessSpec } from './run-file.ts';
 import type { ClusterSpec, HostSpec } from './spec.ts';
@@ -11,7 +12,7 @@ const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 /** The Node that runs us runs everything. */
 function tsorch(...args: readonly string[]): readonly string[] {
-  return [process.execPath, '--disable-warning=ExperimentalWarning', main, ...args];
+  return [process.execPath, '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0123', main, ...args];
 }
 
 export function masterUrlOf(spec: ClusterSpec): string {
@@ -35,8 +36,15 @@ export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: st
 }
 
 export interface HostPlaces {
-  /** The host's cgroup2 directory. */
+  /** The cgroup2 directory of the host's pods, where its eBPF programs are attached. */
   readonly cgroupRoot: string;
+  /** That of its own programs and what they start: containerd and the shims. */
+  readonly cgroup: string;
+}
+
+/** Both, made. No host can be called by a name that begins with a dot. */
+export async function ensureHostPlaces(names: ClusterNames, host: HostSpec): Promise<HostPlaces> {
+  return { cgroupRoot: await ensureCgroup(`${names.cgroup}/${host.name}`), cgroup: await ensureCgroup(`${names.cgroup}/.${host.name}`) };
 }
 
 export function tokenFile(names: ClusterNames): string {
@@ -51,6 +59,7 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
     argv: tsorch(kind, ...hostArguments(names, spec, host, places)),
     env: {},
     netns: hostNames(names, spec.subnet, host.index).netnsPath,
+    cgroup: places.cgroup,
     log: `${names.logDir}/${host.name}${kind === 'host' ? '' : `-${kind}`}.log`,
   }));
 }

@@ -13,12 +13,12 @@ import { ensureCgroup } from './cgroups.ts';
 import { checkPort, checkPrograms, checkRoot, ensureBpfFs } from './checks.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { takeLock } from './lock.ts';
-import { addressIn, clusterNames, type ClusterNames } from './names.ts';
+import { addressIn, clusterNames, hostNames, type ClusterNames } from './names.ts';
 import { ensureNetwork, takenSubnets } from './network.ts';
-import { apiPort, grpcPort, hostProcesses, masterProcess, masterStateDir, masterUrlOf, tokenFile } from './programs.ts';
+import { apiPort, ensureHostPlaces, grpcPort, hostProcesses, masterProcess, masterStateDir, masterUrlOf, tokenFile } from './programs.ts';
 import { forgetOtherBoot } from './boot.ts';
 import { isAlive } from './process.ts';
-import { readRecord, readSpecs, writeSpecs } from './run-file.ts';
+import { readRecord, readSpecs, writeSpecs, type ProcessSpec } from './run-file.ts';
 import { readCluster, runningStateDir, writeCluster, writeStateDir } from './saved.ts';
 import { decideCluster, type ClusterSpec, type WantedCluster } from './spec.ts';
 import type { Steps } from './steps.ts';
@@ -125,8 +125,7 @@ async function startHosts(options: UpOptions, names: ClusterNames, spec: Cluster
   await writeFile(tokenFile(names), `${token}\n`, { mode: 0o600 });
   const processes = [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`))];
   for (const host of spec.hosts) {
-    const cgroupRoot = await ensureCgroup(`${names.cgroup}/${host.name}`);
-    processes.push(...hostProcesses(names, spec, host, { cgroupRoot }));
+    processes.push(...hostProcesses(names, spec, host, await ensureHostPlaces(names, host)));
   }
   await writeSpecs(names.runDir, processes);
   await ensureSupervisor(names);
@@ -136,12 +135,26 @@ async function startHosts(options: UpOptions, names: ClusterNames, spec: Cluster
     nodes = (await client.get<NodeListItem[]>('/v1/nodes')).filter((node) => spec.hosts.some((host) => host.name === node.name));
     const ready = nodes.filter((node) => node.state === 'ready').map((node) => node.name);
     say(`${ready.length}/${spec.hosts.length} ready`);
-    const waiting = spec.hosts.filter((host) => !ready.includes(host.name)).map((host) => host.name);
+    // A master believes in a host that was killed a moment ago; its process is asked too.
+    const dead = await deadHosts(names, spec, processes);
+    const waiting = spec.hosts.filter((host) => !ready.includes(host.name) || dead.has(host.name)).map((host) => host.name);
     return waiting.length === 0 ? { done: true } : { done: false, left: waiting };
   });
   if (left) throw new TsorchError('timeout', `${left.join(', ')} not ready`, { hint: `see ${names.logDir}/${left[0]}.log` });
   await rm(tokenFile(names), { force: true });
   return Promise.all(nodes.map((node) => relabel(client, node, spec)));
+}
+
+async function deadHosts(names: ClusterNames, spec: ClusterSpec, processes: readonly ProcessSpec[]): Promise<ReadonlySet<string>> {
+  const dead = new Set<string>();
+  for (const host of spec.hosts) {
+    const { netnsPath } = hostNames(names, spec.subnet, host.index);
+    for (const process of processes.filter((each) => each.netns === netnsPath)) {
+      const id = await readRecord(names.runDir, process.name);
+      if (!id || !(await isAlive(id))) dead.add(host.name);
+    }
+  }
+  return dead;
 }
 
 /** The file's word on labels counts for hosts that joined before it was changed. Labels it does not name are left alone. */
