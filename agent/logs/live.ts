@@ -116,6 +116,7 @@ export class LiveFile {
     this.#closed = true;
     this.#watcher?.close();
     await this.flush();
+    while (this.#rotating) await this.#chain.then(() => {});
   }
 
   #watch(): void {
@@ -193,8 +194,11 @@ export class LiveFile {
     // Held back by a reader: try again when it has come on, not at every look.
     if (head - this.#head < limit / 8 && this.#records <= mostRecords) return;
     this.#rotating = true;
+    const before = this.#head;
     void this.#enqueue(() => this.#rotate(head)).then(() => {
       this.#rotating = false;
+      // It may have grown past its limit meanwhile, and be quiet now.
+      if (this.#head > before) this.#rotateIfDue();
     });
   }
 
