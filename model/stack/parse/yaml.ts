@@ -6,13 +6,21 @@ import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Document, type
 import type { Diagnostics } from '../diagnostics.ts';
 import { step, type Path } from '../path.ts';
 import type { Limits } from './limits.ts';
+import { parseQuick } from './quick.ts';
 import { scan, scanDepth } from './scan.ts';
 import type { Source } from './source.ts';
 import { scalar, type Entry, type MapNode, type MergeTag, type Node, type ScalarNode } from './tree.ts';
 
 /** One tree for each document of the file, null for an empty one; null when the text cannot be read, with the reasons in `sink`. */
 export function parseYaml(source: Source, limits: Limits, sink: Diagnostics): readonly Node[] | null {
-  if (!scan(source, limits, sink) || !scanDepth(source, limits, sink)) return null;
+  if (!scan(source, limits, sink)) return null;
+  const quick = parseQuick(source, limits);
+  return quick ? [quick] : parseFull(source, limits, sink);
+}
+
+/** By the `yaml` package: all of YAML, and everything that is wrong. */
+export function parseFull(source: Source, limits: Limits, sink: Diagnostics): readonly Node[] | null {
+  if (!scanDepth(source, limits, sink)) return null;
   const documents = parseAllDocuments(source.text, { uniqueKeys: false, merge: false, logLevel: 'silent', prettyErrors: false, keepSourceTokens: false });
   if (!Array.isArray(documents)) return [];
   let broken = false;
