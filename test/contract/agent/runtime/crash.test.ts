@@ -5,9 +5,10 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readCgroupLayout } from '../../../../agent/runtime/cgroup.ts';
-import { ContainerdClient } from '../../../../agent/runtime/client.ts';
+import { ContainerdClient, defaultNamespace } from '../../../../agent/runtime/client.ts';
 import { openContainerdRuntime } from '../../../../agent/runtime/containerd.ts';
 import { startContainerd } from '../../../../agent/runtime/daemon.ts';
+import { shimSocket } from '../../../../agent/runtime/ids.ts';
 import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
 import { findProcesses, identify, isAlive } from '../../../../agent/runtime/proc.ts';
 import { stopContainerd } from '../../../../agent/runtime/teardown.ts';
@@ -117,13 +118,14 @@ describe('crashes', () => {
     const shims = await findProcesses((argv) => /containerd-shim/.test(argv[0] ?? '') && argv.includes(host.daemon.socket));
     // One shim for the pod.
     expect(shims).toHaveLength(1);
+    expect(sockets(host.daemon.socket, 'shared')).toEqual(['shared']);
     const waiting = [host.runtime.wait(first.id, forever), host.runtime.wait(second.id, forever)];
     for (const pid of shims) process.kill(pid, 'SIGKILL');
     expect((await Promise.all(waiting)).map((exit) => exit.code)).toEqual([137, 137]);
     await Promise.all([host.runtime.remove(first.id), host.runtime.remove(second.id)]);
     expect(await identify(first.pid)).toBeNull();
     expect(await host.runtime.list()).toEqual([]);
-    expect(sockets()).toEqual([]);
+    expect(sockets(host.daemon.socket, 'shared')).toEqual([]);
   });
 
   test.each([0, 4, 8, 12, 18, 25, 35])('the agent killed %i ms into a create: trying again succeeds', async (delay) => {
@@ -193,6 +195,7 @@ describe('the end', () => {
       await host.runtime.list();
       if (shim !== undefined) process.kill(shim, 'SIGKILL');
       const daemon = host.daemon.process();
+      expect(sockets(host.daemon.socket, 'e1', 'e2')).toEqual(['e1', 'e2']);
       await host.close();
       for (const pid of pids) expect(await identify(pid)).toBeNull();
       expect(daemon && (await isAlive(daemon))).toBe(false);
@@ -201,7 +204,7 @@ describe('the end', () => {
       const layout = await readCgroupLayout();
       expect([...layout.v1.map((h) => h.directory), layout.v2 ?? ''].filter((root) => existsSync(join(root, host.cgroupPrefix)))).toEqual([]);
       expect(existsSync(host.runDir)).toBe(false);
-      expect(sockets()).toEqual([]);
+      expect(sockets(host.daemon.socket, 'e1', 'e2')).toEqual([]);
     } finally {
       await host.close();
     }
@@ -216,10 +219,9 @@ describe('the end', () => {
   });
 });
 
-/** Sockets of shims that nobody listens on. */
-function sockets(): readonly string[] {
-  const directory = '/run/containerd/s';
-  return existsSync(directory) ? readdirSync(directory).filter((name) => name.startsWith('stale')) : [];
+/** Whether pods' shims left their sockets behind. */
+function sockets(daemonSocket: string, ...pods: readonly string[]): readonly string[] {
+  return pods.filter((pod) => existsSync(shimSocket(daemonSocket, defaultNamespace, pod)));
 }
 
 async function killed(child: ChildProcess): Promise<void> {
