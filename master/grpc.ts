@@ -6,6 +6,7 @@ import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grp
 import type { PeerCertificate } from 'node:tls';
 import { TsorchError } from '../model/errors.ts';
 import { AgentsService, TablesService } from '../proto/gen/tsorch/node.ts';
+import { refuse } from './nodes/refuse.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import type { TablePublisher } from './table/publisher.ts';
 import type { Identity } from './trust/identity.ts';
@@ -32,7 +33,7 @@ export async function startGrpc(options: GrpcOptions): Promise<{ readonly port: 
     const certificate = stream.getAuthContext().sslPeerCertificate;
     const identity = certificate ? options.identify(certificate) : null;
     if (identity?.role !== 'node') {
-      stream.destroy(Object.assign(new Error('this call is for nodes'), { code: status.PERMISSION_DENIED }));
+      refuse(stream, status.PERMISSION_DENIED, 'this call is for nodes');
       return;
     }
     serve(identity.name, stream);

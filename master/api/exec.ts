@@ -36,8 +36,8 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
   if (!pod?.node) throw new TsorchError('unavailable', `${target} has no running pod`, { hint: `see tsorch ps ${target}` });
   const params: ExecStreamParams = { podId: pod.id, ...wanted };
   const stream = await context.sessions.openStream(pod.node, 'exec', params);
-  socket.on('close', () => stream.destroy());
-  socket.on('error', () => stream.destroy());
+  socket.on('close', () => stream.end());
+  socket.on('error', () => stream.end());
   forward = (frame) => toAgent(stream, socket, frame);
   for (const frame of early) forward(frame);
   for await (const frame of stream as AsyncIterable<DataFrame>) {

@@ -67,7 +67,7 @@ async function* readPod(context: Context, pod: Pod, params: LogsStreamParams, si
     yield notice(`[tsorch] no logs from ${item.name}: node ${item.node ?? '?'} ${error instanceof TsorchError && error.code === 'timeout' ? 'does not answer' : 'is not connected'}`);
     return;
   }
-  const stop = () => stream.destroy();
+  const stop = () => stream.end();
   signal.addEventListener('abort', stop, { once: true });
   try {
     for await (const frame of stream as AsyncIterable<DataFrame>) {

@@ -59,14 +59,18 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     return preview({ maps, ops, result, planner });
   });
 
-  app.delete<Name & { Querystring: { volumes?: string } }>('/v1/stacks/:name', { schema: { querystring: removeQuery, summary: 'Remove a stack; its volumes only with volumes=true' } }, (request): Promise<RemoveResult> => inTurn(async () => {
+  app.delete<Name & { Querystring: { volumes?: string } }>('/v1/stacks/:name', { schema: { querystring: removeQuery, summary: 'Remove a stack; its volumes only with volumes=true' } }, async (request): Promise<RemoveResult> => {
     const { name } = request.params;
-    const { ops, services, volumes } = planRemove(maps, name);
-    if (ops.length === 0 && volumes.length === 0) throw new TsorchError('not-found', `there is no stack ${name}`, { hint: suggest(name, maps.stacks.keys()) ?? 'see tsorch ls' });
-    await commitAsLeader(context, ops);
-    if (ops.length > 0) context.events.add(`stack/${name}`, 'removed');
+    const { services, volumes } = await inTurn(async () => {
+      const plan = planRemove(maps, name);
+      if (plan.ops.length === 0 && plan.volumes.length === 0) throw new TsorchError('not-found', `there is no stack ${name}`, { hint: suggest(name, maps.stacks.keys()) ?? 'see tsorch ls' });
+      await commitAsLeader(context, plan.ops);
+      if (plan.ops.length > 0) context.events.add(`stack/${name}`, 'removed');
+      return plan;
+    });
+    // Waits for pods to end: others may apply meanwhile.
     const wanted = request.query.volumes === 'true' ? volumes : [];
     if (wanted.length > 0) await removeVolumes(context, wanted);
     return { stack: name, services, volumes: wanted };
-  }));
+  });
 }

@@ -4,6 +4,7 @@ import type { FileObjectListItem, VolumeListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { FileObjectSpec } from '../../model/spec.ts';
 import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
+import { isFinal } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import type { Maps } from '../world.ts';
 import { fileObjectKey } from '../nodes/assignments.ts';
@@ -41,6 +42,8 @@ export function volumeRoutes(app: FastifyInstance, context: Context): void {
 function usersOf(maps: Maps, volume: string): string[] {
   const users = new Set<string>();
   for (const { value: pod } of maps.pods.values()) {
+    const status = maps.podstatus.get(pod.id)?.value;
+    if (status && isFinal(status.phase)) continue;
     const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
     if (spec?.template.containers.some((container) => container.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume))) users.add(pod.service);
   }

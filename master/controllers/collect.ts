@@ -1,22 +1,42 @@
 /**
- * Garbage: records nothing refers to any more. Pods told to stop whose agent says they are gone; statuses of deleted pods;
+ * Garbage: records nothing refers to any more. Pods told to stop that have ended, but for the last of their slot; statuses of deleted pods;
  * revisions, secret and config versions that no service, pod or rollback names.
  */
 import { Loop } from '../../lib/loop.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
-import type { Op } from '../store/port.ts';
+import type { Entry, Op } from '../store/port.ts';
+import { isFinal } from '../../model/pod.ts';
+import { reasons } from '../reconcile/plan.ts';
+import { newestFirst } from '../reconcile/slots.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import { fileObjectKey } from '../nodes/assignments.ts';
 
-/** Pods that are gone from their hosts. Pure. */
+/** Stopped pods kept per slot, for people to look at their end and their logs. */
+const keptPerSlot = 4;
+
+/** Pods told to stop that are gone from their hosts, or have ended and are not among the last of their slot. Pure. */
 export function collectPods(maps: Maps): Op[] {
   const ops: Op[] = [];
+  const ended = new Map<string, Entry<'pods'>[]>();
   for (const [id, entry] of maps.pods) {
-    if (entry.value.desired === 'stopped' && !maps.podstatus.has(id)) ops.push({ op: 'delete', kind: 'pods', id, guard: entry.revision });
+    const pod = entry.value;
+    if (pod.desired !== 'stopped') continue;
+    const status = maps.podstatus.get(id)?.value;
+    if (status && !isFinal(status.phase)) continue;
+    const slot = `${pod.service}.${pod.slot}`;
+    if (!status || !maps.services.has(pod.service) || pod.reason === reasons.scaledDown) ops.push(remove(entry));
+    else ended.set(slot, [...(ended.get(slot) ?? []), entry]);
+  }
+  for (const entries of ended.values()) {
+    for (const entry of entries.toSorted((a, b) => newestFirst(a.value, b.value)).slice(keptPerSlot)) ops.push(remove(entry));
   }
   for (const id of maps.podstatus.keys()) if (!maps.pods.has(id)) ops.push({ op: 'delete', kind: 'podstatus', id });
   return ops;
+}
+
+function remove(entry: Entry<'pods'>): Op {
+  return { op: 'delete', kind: 'pods', id: entry.id, guard: entry.revision };
 }
 
 /** Revisions and file versions out of use. Pure. */
@@ -54,7 +74,7 @@ export function startCollect(context: Context, signal: AbortSignal): Loop {
     },
   });
   world.subscribe((changes) => {
-    if (changes.some((change) => (change.kind === 'podstatus' && change.entry === null) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
+    if (changes.some((change) => (change.kind === 'podstatus' && (change.entry === null || isFinal(change.entry.value.phase))) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
   }, signal);
   loop.mark();
   return loop;

@@ -15,6 +15,8 @@ export class Session {
   open = false;
   readonly #assignments = new Map<string, string>();
   readonly #peers = new Map<string, string>();
+  /** Whether the agent has a full list of its pods from this session. */
+  #whole = false;
 
   constructor(node: string, stream: SessionStream, now: number) {
     this.node = node;
@@ -26,16 +28,23 @@ export class Session {
     if (!this.stream.destroyed) this.stream.write({ kind });
   }
 
-  /** Sends what differs from what the agent has; everything when `full`. */
-  sendAssignments(maps: Maps, podIds: ReadonlySet<string>, epoch: number, full: boolean): void {
+  /**
+   * Sends what differs from what the agent has; everything the first time. "Everything" tells the agent to drop what is not listed, so
+   * it is only said once every pod's assignment can be built.
+   */
+  sendAssignments(maps: Maps, podIds: ReadonlySet<string>, epoch: number): void {
     const upsert: string[] = [];
     const remove: string[] = [];
+    let complete = true;
     for (const id of podIds) {
       const pod = maps.pods.get(id)?.value;
       const assignment = pod && buildAssignment(maps, pod);
-      if (!assignment) continue;
+      if (!assignment) {
+        complete &&= pod === undefined;
+        continue;
+      }
       const text = JSON.stringify(assignment);
-      if (!full && this.#assignments.get(id) === text) continue;
+      if (this.#whole && this.#assignments.get(id) === text) continue;
       this.#assignments.set(id, text);
       upsert.push(text);
     }
@@ -44,7 +53,14 @@ export class Session {
       this.#assignments.delete(id);
       remove.push(id);
     }
+    const full = !this.#whole && complete;
+    if (full) this.#whole = true;
     if (full || upsert.length > 0 || remove.length > 0) this.send({ $case: 'assignments', value: { epoch, upsert, remove: full ? [] : remove, full } });
+  }
+
+  /** The agent asked anew: it is told everything again. */
+  restart(): void {
+    this.#whole = false;
   }
 
   sendPeers(maps: Maps, full: boolean): void {

@@ -12,6 +12,7 @@ import type { AgentMessage, Hello, StatusReport } from '../../proto/gen/tsorch/n
 import type { Change, Store } from '../store/port.ts';
 import type { World } from '../world.ts';
 import type { Liveness } from './liveness.ts';
+import { refuse } from './refuse.ts';
 import { Reports } from './reports.ts';
 import { Session, type SessionStream } from './session.ts';
 import { Streams, type DataStream } from './streams.ts';
@@ -89,11 +90,11 @@ export class Sessions {
     // Two hosts with one identity: the first stays. A restarted agent's old stream has ended by the time it dials again.
     if (old && clock.monotonic() - old.heardAt < 2 * this.#options.heartbeatMs) {
       log.warn('second session refused', { node });
-      stream.destroy(Object.assign(new Error('this node already has a session'), { code: grpcStatus.ALREADY_EXISTS }));
+      refuse(stream, grpcStatus.ALREADY_EXISTS, 'this node already has a session');
       return;
     }
     if (!world.get('nodes', node)) {
-      stream.destroy(Object.assign(new Error('this node was removed from the cluster; join it again with a token'), { code: grpcStatus.PERMISSION_DENIED }));
+      refuse(stream, grpcStatus.PERMISSION_DENIED, 'this node was removed from the cluster; join it again with a token');
       return;
     }
     if (old) this.#end(old, 'replaced');
@@ -150,7 +151,8 @@ export class Sessions {
     });
     session.open = true;
     session.sendPeers(world.maps, true);
-    session.sendAssignments(world.maps, this.#podsOf.get(session.node) ?? emptySet, this.#options.epoch(), true);
+    session.restart();
+    session.sendAssignments(world.maps, this.#podsOf.get(session.node) ?? emptySet, this.#options.epoch());
     liveness.connected(session.node);
     log.info('node connected', { node: node.name, id: session.node, address: status.address });
     this.#options.onChange(session.node);
@@ -222,7 +224,7 @@ export class Sessions {
     if (peers) for (const session of this.#sessions.values()) if (session.open) session.sendPeers(world.maps, false);
     for (const node of dirty) {
       const session = this.#sessions.get(node);
-      if (session?.open) session.sendAssignments(world.maps, this.#podsOf.get(node) ?? emptySet, epoch(), false);
+      if (session?.open) session.sendAssignments(world.maps, this.#podsOf.get(node) ?? emptySet, epoch());
     }
   }
 
@@ -251,7 +253,6 @@ export class Sessions {
     if (this.#sessions.get(session.node) !== session) return;
     this.#sessions.delete(session.node);
     session.stream.end();
-    session.stream.destroy();
     this.#options.liveness.lost(session.node);
     this.#options.log.info('node disconnected', { node: session.node, why });
     this.#options.store.commit([{ op: 'delete', kind: 'sessions', id: session.node }]).catch(() => {
