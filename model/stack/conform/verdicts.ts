@@ -14,6 +14,8 @@ export function checkVerdicts(node: Node, shape: Shape, path: Path | null, sink:
     for (const [key, entry] of node.entries) {
       const field = Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined;
       if (!field) continue;
+      // Most keys are scalars that work.
+      if (field.verdict.kind === 'works' && entry.value.kind === 'scalar') continue;
       const below = step(path, key);
       judge(key, field.verdict, entry.value, entry.key, below, sink);
       if (field.verdict.kind === 'works') checkVerdicts(entry.value, field.shape, below, sink);

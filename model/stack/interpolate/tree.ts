@@ -17,6 +17,7 @@ export function interpolate(node: Node, path: Path | null, variables: Variables,
     case 'scalar': return interpolateScalar(node, path, variables, sink);
     case 'seq': {
       let changed = false;
+      if (node.items.every(isStill)) return node;
       const items = node.items.map((item, index) => {
         const made = interpolate(item, step(path, index), variables, sink);
         changed ||= made !== item;
@@ -27,6 +28,7 @@ export function interpolate(node: Node, path: Path | null, variables: Variables,
     case 'map': {
       let changes: Map<string, Entry> | undefined;
       for (const [key, entry] of node.entries) {
+        if (isStill(entry.value)) continue;
         const made = interpolate(entry.value, step(path, key), variables, sink);
         if (made !== entry.value) (changes ??= new Map(node.entries)).set(key, { key: entry.key, value: made });
       }
@@ -35,8 +37,13 @@ export function interpolate(node: Node, path: Path | null, variables: Variables,
   }
 }
 
+/** Most scalars have nothing to interpolate; no path is made for them. */
+function isStill(node: Node): boolean {
+  return node.kind === 'scalar' && (typeof node.value !== 'string' || !node.value.includes('$'));
+}
+
 function interpolateScalar(node: ScalarNode, path: Path | null, variables: Variables, sink: Diagnostics): ScalarNode {
-  if (typeof node.value !== 'string' || !node.value.includes('$')) return node;
+  if (isStill(node) || typeof node.value !== 'string') return node;
   const text = expand(node.value, {
     lookup: variables.lookup,
     unset: (name, offset) => {

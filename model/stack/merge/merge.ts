@@ -92,8 +92,13 @@ export function settle(node: Node): Node | null {
   const clean = node.tag === undefined ? node : bare(node);
   if (clean.kind === 'scalar') return clean;
   if (clean.kind === 'seq') {
-    const items = clean.items.map(settle);
-    return items.every((item, index) => item === clean.items[index]) ? clean : { ...clean, items: items.filter((item) => item !== null) };
+    let items: Node[] | undefined;
+    for (const [index, item] of clean.items.entries()) {
+      const made = settle(item);
+      if (made !== item) items ??= clean.items.slice(0, index);
+      if (items && made) items.push(made);
+    }
+    return items ? { ...clean, items } : clean;
   }
   let changes: Map<string, Entry> | undefined;
   for (const [key, entry] of clean.entries) {

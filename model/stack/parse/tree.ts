@@ -81,7 +81,15 @@ export function toJson(node: Node): Json {
   switch (node.kind) {
     case 'scalar': return node.value;
     case 'seq': return node.items.map(toJson);
-    case 'map': return Object.fromEntries([...node.entries].map(([key, entry]) => [key, toJson(entry.value)]));
+    case 'map': {
+      const made: Record<string, Json> = {};
+      for (const [key, entry] of node.entries) {
+        // An assignment to `__proto__` would set the prototype.
+        if (key === '__proto__') Object.defineProperty(made, key, { value: toJson(entry.value), enumerable: true, writable: true, configurable: true });
+        else made[key] = toJson(entry.value);
+      }
+      return made;
+    }
   }
 }
 

@@ -107,6 +107,10 @@ describe('limits', () => {
     expect(load(webStack(`labels:\n${labels}`), { limits: { fileBytes: 4 * 1024 * 1024 } }).ok).toBe(true);
   });
 
+  test('a tag at the bottom of deep lists', () => {
+    expect(load(`x-a: ${'['.repeat(60)}!override [!reset 1]${']'.repeat(60)}\n${webStack('tty: true')}`).ok).toBe(true);
+  });
+
   test('ranges of ports', () => {
     expect(errorsOf(webStack('ports: ["1-65535"]'))).toEqual(['4:14 services.web.ports[0]: a range has at most 1024 ports']);
   });
