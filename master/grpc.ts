@@ -1,26 +1,43 @@
 /**
  * The gRPC side of a master: agents' sessions and data streams, proxies' tables. Mutual TLS; the certificate alone says which
- * node is speaking, never the message.
+ * node is speaking, never the message. A certificate outlives its node: once the node is removed from the cluster its streams
+ * are cut and new ones refused.
  */
-import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Server, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { PeerCertificate } from 'node:tls';
+import type { Credentials } from '../lib/pki/credentials.ts';
 import { TsorchError } from '../model/errors.ts';
 import { AgentsService, TablesService } from '../proto/gen/tsorch/node.ts';
 import { refuse } from './nodes/refuse.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import type { TablePublisher } from './table/publisher.ts';
 import type { Identity } from './trust/identity.ts';
+import { RotatingCredentials } from './trust/server-credentials.ts';
+import type { World } from './world.ts';
 
 export interface GrpcOptions {
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
+  readonly tls: Credentials;
   readonly identify: (certificate: PeerCertificate) => Identity | null;
-  readonly sessions: Sessions;
-  readonly tables: TablePublisher;
+  readonly world: Pick<World, 'get' | 'subscribe'>;
+  readonly sessions: Pick<Sessions, 'serve' | 'acceptData'>;
+  readonly tables: Pick<TablePublisher, 'serve'>;
   /** `host:port`; port 0 picks one. */
   readonly listen: string;
+  /** Ends the watch for removed nodes; the server ends with `stop`. */
+  readonly signal: AbortSignal;
 }
 
-export async function startGrpc(options: GrpcOptions): Promise<{ readonly port: number; stop(): void }> {
+export interface GrpcServer {
+  readonly port: number;
+  /** New connections see the new certificate. */
+  rotate(credentials: Credentials): void;
+  stop(): void;
+}
+
+type Stream = ServerDuplexStream<never, never>;
+
+export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
+  const { world } = options;
   const server = new Server({
     // Dead peers are noticed by pings as well as by heartbeats; agents may ping as often.
     'grpc.keepalive_time_ms': 5_000,
@@ -29,27 +46,47 @@ export async function startGrpc(options: GrpcOptions): Promise<{ readonly port: 
     'grpc.max_receive_message_length': 32 * 1024 * 1024,
     'grpc.max_send_message_length': 128 * 1024 * 1024,
   });
+  const streams = new Map<string, Set<Stream>>();
   const asNode = <A, B>(serve: (node: string, stream: ServerDuplexStream<A, B>) => void) => (stream: ServerDuplexStream<A, B>) => {
+    // Somebody must listen from the start: a stream may break before whoever serves it looks.
+    stream.on('error', () => {});
     const certificate = stream.getAuthContext().sslPeerCertificate;
     const identity = certificate ? options.identify(certificate) : null;
-    if (identity?.role !== 'node') {
-      refuse(stream, status.PERMISSION_DENIED, 'this call is for nodes');
-      return;
-    }
-    serve(identity.name, stream);
+    if (identity?.role !== 'node') return refuse(stream, status.PERMISSION_DENIED, 'this call is for nodes');
+    const node = identity.name;
+    if (!world.get('nodes', node)) return refuse(stream, status.PERMISSION_DENIED, removed);
+    track(streams, node, stream as unknown as Stream);
+    serve(node, stream);
   };
+  world.subscribe((changes) => {
+    for (const change of changes) {
+      if (change.kind !== 'nodes' || change.entry !== null) continue;
+      for (const stream of streams.get(change.id) ?? []) refuse(stream, status.PERMISSION_DENIED, removed);
+    }
+  }, options.signal);
   server.addService(AgentsService, {
     session: asNode((node, stream) => options.sessions.serve(node, stream)),
     data: asNode((node, stream) => options.sessions.acceptData(node, stream)),
   });
   server.addService(TablesService, { watch: asNode((node, stream) => options.tables.serve(node, stream)) });
-  const { ca, cert, key } = options.tls;
-  const credentials = ServerCredentials.createSsl(Buffer.from(ca), [{ cert_chain: Buffer.from(cert), private_key: Buffer.from(key) }], true);
+  const credentials = new RotatingCredentials(options.tls);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(options.listen, credentials, (error, bound) => {
+    server.bindAsync(options.listen, credentials.server, (error, bound) => {
       if (error) reject(new TsorchError('unavailable', `cannot listen on ${options.listen}: ${error.message}`, { cause: error, hint: 'another master may be running; --grpc chooses another port' }));
       else resolve(bound);
     });
   });
-  return { port, stop: () => server.forceShutdown() };
+  return { port, rotate: (next) => credentials.rotate(next), stop: () => server.forceShutdown() };
+}
+
+const removed = 'this node was removed from the cluster; join it again with a token';
+
+function track(streams: Map<string, Set<Stream>>, node: string, stream: Stream): void {
+  const own = streams.get(node) ?? new Set();
+  streams.set(node, own.add(stream));
+  const forget = () => {
+    own.delete(stream);
+    if (own.size === 0 && streams.get(node) === own) streams.delete(node);
+  };
+  stream.once('close', forget).once('cancelled', forget);
 }

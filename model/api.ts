@@ -22,6 +22,7 @@
  * | GET /v1/volumes, DELETE /v1/volumes/:name | → VolumeListItem[] |
  * | GET /v1/secrets, /v1/configs | → FileObjectListItem[] |
  * | POST /v1/tokens | { role, ttlMs? } → { token } ; GET, DELETE /v1/tokens/:id |
+ * | POST /v1/renew | RenewRequest → RenewReply; for nodes alone |
  * | GET /v1/events?follow=true | → EventItem[], or server-sent events of them |
  * | GET /v1/watch | → server-sent events: `{ kind: 'stack'\|'service'\|'pod'\|'node', type: 'put'\|'delete', id, value? }`; starts with everything, then `{ kind: 'synced' }` |
  * | GET /v1/logs?target=&follow=&tail=&since=&until=&timestamps= | → one JSON LogLine per line, streamed (application/x-ndjson) |
@@ -237,6 +238,18 @@ export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {
   readonly podId: string;
   /** The pod's first when absent. */
   readonly container?: string;
+}
+
+/** POST /v1/renew, by a node with its certificate: a new one for the same node. */
+export interface RenewRequest {
+  /** PKCS#10, PEM. Only its public key is taken from it. */
+  readonly csr: string;
+}
+
+export interface RenewReply {
+  /** PEM. */
+  readonly certificate: string;
+  readonly ca: string;
 }
 
 /**

@@ -18,14 +18,16 @@ export interface IssueOptions {
   /** DNS names and IP addresses; a certificate with any may be a server's. */
   readonly names?: readonly string[];
   readonly now: number;
-  readonly days?: number;
+  /** At most 90 days, which is also the default. */
+  readonly lifeMs?: number;
 }
 
 const dayMs = 86_400_000;
 const caYears = 10;
-const maxDays = 90;
-/** Clocks of hosts differ: a new certificate is valid a little before it was made. */
+export const maxLifeMs = 90 * dayMs;
+/** Clocks of hosts differ: a new certificate is valid a little before it was made. Less so when it does not live long. */
 const backdateMs = 5 * 60_000;
+const backdateShare = 0.1;
 
 export async function createAuthority(name: string, now: number): Promise<AuthorityPem> {
   const keys = await createKeyPair();
@@ -72,10 +74,11 @@ export class Authority {
 
   async #issue(publicKey: webcrypto.CryptoKey | x509.PublicKey, options: IssueOptions): Promise<string> {
     const names = options.names ?? [];
+    const lifeMs = Math.min(options.lifeMs ?? maxLifeMs, maxLifeMs);
     const usages = [x509.ExtendedKeyUsage.clientAuth, ...(names.length > 0 ? [x509.ExtendedKeyUsage.serverAuth] : [])];
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(), subject: subjectText(options.subject), issuer: this.#parsed.subject,
-      notBefore: new Date(options.now - backdateMs), notAfter: new Date(options.now + Math.min(options.days ?? maxDays, maxDays) * dayMs),
+      notBefore: new Date(options.now - Math.min(backdateMs, lifeMs * backdateShare)), notAfter: new Date(options.now + lifeMs),
       signingAlgorithm: algorithm, publicKey, signingKey: this.#key,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),

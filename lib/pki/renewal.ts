@@ -19,13 +19,17 @@ export interface RenewalOptions {
 const lookMs = 3_600_000;
 const firstRetryMs = 60_000;
 const maxRetryMs = 3_600_000;
+/** A certificate that does not live long cannot wait that long: at most this part of its life. */
+const retryShare = 0.05;
+/** A new certificate is kept for this part of its life, whatever its dates say. */
+const leastShare = 0.1;
 
 /** Renews until the signal fires; a failure is tried again after a minute, later after up to an hour. Never rejects. */
 export async function runRenewal(options: RenewalOptions): Promise<void> {
   const { clock, log, signal, random } = options;
   let certificate = options.certificate;
   let due = renewalTime(certificate, random());
-  let retry = firstRetryMs;
+  let retry = 0;
   while (!signal.aborted) {
     const left = due - clock.now();
     if (left > 0) {
@@ -34,17 +38,23 @@ export async function runRenewal(options: RenewalOptions): Promise<void> {
     }
     try {
       certificate = await options.renew(signal);
-      due = renewalTime(certificate, random());
-      retry = firstRetryMs;
+      // An issuer whose clock is far behind ours must not be asked again and again.
+      due = Math.max(renewalTime(certificate, random()), clock.now() + lifeOf(certificate) * leastShare);
+      retry = 0;
       log.info('certificate renewed', { until: until(certificate) });
     } catch (error) {
       if (signal.aborted) return;
       const expired = certificateLife(certificate).to <= clock.now();
       log[expired ? 'error' : 'warn']('could not renew the certificate', { error, until: until(certificate) });
+      retry = Math.min(retry === 0 ? firstRetryMs : retry * 2, maxRetryMs, lifeOf(certificate) * retryShare);
       await clock.sleep(retry * (0.5 + random() / 2), signal).catch(() => {});
-      retry = Math.min(retry * 2, maxRetryMs);
     }
   }
+}
+
+function lifeOf(certificate: string): number {
+  const { from, to } = certificateLife(certificate);
+  return to - from;
 }
 
 function until(certificate: string): string {

@@ -4,8 +4,8 @@ import Type from 'typebox';
 import type { WebSocket } from 'ws';
 import { execChannel, type ExecQuery, type ExecStreamParams } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 import type { Context } from '../context.ts';
+import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { errorBody, toTsorchError } from './errors.ts';
 import { findPods } from './targets.ts';
@@ -40,21 +40,20 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
   socket.on('error', () => stream.end());
   forward = (frame) => toAgent(stream, socket, frame);
   for (const frame of early) forward(frame);
-  for await (const frame of stream as AsyncIterable<DataFrame>) {
-    switch (frame.kind?.$case) {
+  for await (const frame of framesOf(stream)) {
+    switch (frame.$case) {
       case 'stdout':
-        await send(socket, execChannel.stdout, frame.kind.value);
+        await send(socket, execChannel.stdout, frame.value);
         break;
       case 'stderr':
-        await send(socket, execChannel.stderr, frame.kind.value);
+        await send(socket, execChannel.stderr, frame.value);
         break;
       case 'done':
-        await send(socket, execChannel.exit, Buffer.from(JSON.stringify({ code: frame.kind.value })));
+        await send(socket, execChannel.exit, Buffer.from(JSON.stringify({ code: frame.value })));
         socket.close();
-        stream.end();
         return;
       case 'error':
-        throw new TsorchError('invalid', frame.kind.value.message);
+        throw new TsorchError('invalid', frame.value.message);
       default:
         break;
     }

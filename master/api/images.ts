@@ -5,8 +5,8 @@ import Type from 'typebox';
 import type { ImageListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Node } from '../../model/node.ts';
-import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 import type { Context } from '../context.ts';
+import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { startLines, type Out } from './stream.ts';
 import { findNode } from './targets.ts';
@@ -80,29 +80,23 @@ async function feed(body: Readable, streams: readonly DataStream[], gone: AbortS
 
 async function report(node: Node, stream: DataStream, out: Out): Promise<void> {
   try {
-    for await (const frame of stream as AsyncIterable<DataFrame>) {
-      if (frame.kind?.$case === 'message') await out.write({ node: node.name, ...(JSON.parse(frame.kind.value) as object) });
-      else if (frame.kind?.$case === 'error') return await out.write({ node: node.name, error: frame.kind.value.message });
-      else if (frame.kind?.$case === 'done') return;
+    for await (const frame of framesOf(stream)) {
+      if (frame.$case === 'message') await out.write({ node: node.name, ...(JSON.parse(frame.value) as object) });
+      else if (frame.$case === 'error') return await out.write({ node: node.name, error: frame.value.message });
+      else if (frame.$case === 'done') return;
     }
     await out.write({ node: node.name, error: 'the node went away' });
   } catch (error) {
     await out.write({ node: node.name, error: (error as Error).message });
-  } finally {
-    stream.end();
   }
 }
 
 async function collectMessages<T>(stream: DataStream): Promise<T[]> {
   const messages: T[] = [];
-  try {
-    for await (const frame of stream as AsyncIterable<DataFrame>) {
-      if (frame.kind?.$case === 'message') messages.push(JSON.parse(frame.kind.value) as T);
-      else if (frame.kind?.$case === 'error') throw new TsorchError('invalid', frame.kind.value.message);
-      else if (frame.kind?.$case === 'done') break;
-    }
-  } finally {
-    stream.end();
+  for await (const frame of framesOf(stream)) {
+    if (frame.$case === 'message') messages.push(JSON.parse(frame.value) as T);
+    else if (frame.$case === 'error') throw new TsorchError('invalid', frame.value.message);
+    else if (frame.$case === 'done') break;
   }
   return messages;
 }

@@ -4,8 +4,8 @@ import Type from 'typebox';
 import type { LogLine, LogsStreamParams } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Pod } from '../../model/pod.ts';
-import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 import type { Context } from '../context.ts';
+import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { podItem } from './views.ts';
 import { Merger } from './merge.ts';
@@ -70,19 +70,18 @@ async function* readPod(context: Context, pod: Pod, params: LogsStreamParams, si
   const stop = () => stream.end();
   signal.addEventListener('abort', stop, { once: true });
   try {
-    for await (const frame of stream as AsyncIterable<DataFrame>) {
-      if (frame.kind?.$case === 'message') {
-        const line = JSON.parse(frame.kind.value) as LogLine;
+    for await (const frame of framesOf(stream)) {
+      if (frame.$case === 'message') {
+        const line = JSON.parse(frame.value) as LogLine;
         yield { ...line, pod: item.name, podId: pod.id, node: item.node ?? '' };
-      } else if (frame.kind?.$case === 'error') {
-        if (!params.follow) yield notice(`[tsorch] ${frame.kind.value.message}`);
+      } else if (frame.$case === 'error') {
+        if (!params.follow) yield notice(`[tsorch] ${frame.value.message}`);
         return;
-      } else if (frame.kind?.$case === 'done') return;
+      } else if (frame.$case === 'done') return;
     }
   } catch (error) {
     if (!signal.aborted) yield notice(`[tsorch] logs of ${item.name} broke off: ${(error as Error).message}`);
   } finally {
     signal.removeEventListener('abort', stop);
-    stream.end();
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The HTTP API: HTTPS only, and every call but enrolment needs a client certificate of the cluster's CA. What a role may do
- * is decided in one place, here: viewers read, admins do everything, nodes and strangers nothing.
+ * is decided in one place, here: viewers read, admins do everything, nodes renew their certificate, strangers do nothing.
  */
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify';
 import swagger from '@fastify/swagger';
@@ -20,13 +20,15 @@ export interface ServerOptions {
 
 /** Calls that answer without a certificate. */
 const open = new Set(['/v1/enrol']);
+/** The one call that is for nodes, and for nobody else. */
+const nodesOwn = '/v1/renew';
 
 /** A stack file's specs stay below this; image archives have a limit of their own. */
 const bodyLimit = 16 * 1024 * 1024;
 
 export async function createServer(options: ServerOptions, install: (app: FastifyInstance) => void): Promise<FastifyInstance> {
   const app = fastify({
-    https: { ca: options.tls.ca, cert: options.tls.cert, key: options.tls.key, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' },
+    https: { ...secureContext(options.tls), requestCert: true, rejectUnauthorized: false },
     bodyLimit,
     requestTimeout: 30_000,
     connectionTimeout: 0,
@@ -51,14 +53,24 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
   return plain;
 }
 
+/** What a TLS server needs, at its start and for a new certificate alike. */
+export function secureContext({ ca, cert, key }: ServerOptions['tls']): { readonly ca: string; readonly cert: string; readonly key: string; readonly minVersion: 'TLSv1.2' } {
+  return { ca, cert, key, minVersion: 'TLSv1.2' };
+}
+
 async function authorize(request: FastifyRequest, identify: ServerOptions['identify']): Promise<void> {
   if (open.has(request.url.split('?')[0] ?? '')) return;
   const identity = identify(request.raw.socket as TLSSocket);
   if (!identity) {
     throw new TsorchError('unauthenticated', 'a client certificate of this cluster is needed', { hint: 'run tsorch login' });
   }
+  const path = request.url.split('?')[0] ?? '';
+  if (path === nodesOwn) {
+    if (identity.role === 'node') return;
+    throw new TsorchError('forbidden', 'only nodes renew their certificate here', { hint: 'people log in again: tsorch login' });
+  }
   const reads = request.method === 'GET' || request.method === 'HEAD';
   const exec = request.url.startsWith('/v1/exec');
   if (identity.role === 'admin' || (identity.role === 'viewer' && reads && !exec)) return;
-  throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${request.url.split('?')[0]}`);
+  throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${path}`);
 }

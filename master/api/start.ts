@@ -1,6 +1,6 @@
 /** All of the API's resources on one server. */
-import type { FastifyInstance } from 'fastify';
-import type { TLSSocket } from 'node:tls';
+import type { AddressInfo } from 'node:net';
+import type { Server, TLSSocket } from 'node:tls';
 import type { VersionInfo } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { nextSubnet } from '../apply/allocations.ts';
@@ -13,7 +13,8 @@ import { imageRoutes } from './images.ts';
 import { logsRoutes } from './logs.ts';
 import { nodeRoutes } from './nodes.ts';
 import { podRoutes } from './pods.ts';
-import { createServer } from './server.ts';
+import { renewRoutes } from './renew.ts';
+import { createServer, secureContext } from './server.ts';
 import { serviceRoutes } from './services.ts';
 import { stackRoutes } from './stacks.ts';
 import { tokenRoutes, type Trust } from './tokens.ts';
@@ -24,7 +25,8 @@ import { watchRoutes } from './watch.ts';
 export interface ApiOptions {
   readonly context: Context;
   readonly planner: Planner;
-  readonly trust: Trust & { readonly server: Credentials };
+  readonly trust: Trust;
+  readonly tls: Credentials;
   readonly identify: (socket: TLSSocket) => Identity | null;
   /** `ADDR:PORT`. */
   readonly listen: string;
@@ -32,10 +34,17 @@ export interface ApiOptions {
   readonly version: string;
 }
 
-export async function startApi(options: ApiOptions): Promise<FastifyInstance> {
+export interface Api {
+  readonly port: number;
+  /** New connections see the new certificate. */
+  rotate(credentials: Credentials): void;
+  close(): Promise<void>;
+}
+
+export async function startApi(options: ApiOptions): Promise<Api> {
   const { context, planner, trust } = options;
   const view = (): ViewInput => ({ maps: context.world.maps, stateOf: (node) => context.liveness.state(node), pending: planner.pending.all });
-  const app = await createServer({ tls: trust.server, identify: options.identify, log: context.log.child('api'), version: options.version }, (server) => {
+  const app = await createServer({ tls: options.tls, identify: options.identify, log: context.log.child('api'), version: options.version }, (server) => {
     server.get('/v1/version', { schema: { summary: 'Versions, and whether this master leads' } }, async (): Promise<VersionInfo> => ({
       version: options.version, api: 'v1', cluster: context.world.get('cluster', 'config')?.id ?? '', leader: context.leadership.current !== null,
     }));
@@ -46,6 +55,7 @@ export async function startApi(options: ApiOptions): Promise<FastifyInstance> {
     volumeRoutes(server, context);
     imageRoutes(server, context);
     tokenRoutes(server, context, trust, options.grpcPort, () => nextSubnet(context.world.maps));
+    renewRoutes(server, context, trust, options.identify);
     logsRoutes(server, context);
     execRoutes(server, context);
     watchRoutes(server, context, view);
@@ -56,5 +66,9 @@ export async function startApi(options: ApiOptions): Promise<FastifyInstance> {
   } catch (cause) {
     throw new TsorchError('unavailable', `cannot listen on ${options.listen}: ${(cause as Error).message}`, { cause, hint: 'another master may be running; --listen chooses another address' });
   }
-  return app;
+  return {
+    port: (app.server.address() as AddressInfo).port,
+    rotate: (credentials) => (app.server as unknown as Server).setSecureContext(secureContext(credentials)),
+    close: async () => app.close(),
+  };
 }

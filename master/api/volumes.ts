@@ -3,9 +3,9 @@ import type { FastifyInstance } from 'fastify';
 import type { FileObjectListItem, VolumeListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { FileObjectSpec } from '../../model/spec.ts';
-import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 import { isFinal } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
+import { framesOf } from '../nodes/frames.ts';
 import type { Maps } from '../world.ts';
 import { fileObjectKey } from '../nodes/assignments.ts';
 import { suggest } from './suggest.ts';
@@ -68,14 +68,14 @@ export async function removeVolumes(context: Context, names: readonly string[]):
     const volume = world.get('volumes', name);
     if (volume?.node) {
       const stream = await sessions.openStream(volume.node, 'volume-rm', { name });
-      try {
-        for await (const frame of stream as AsyncIterable<DataFrame>) {
-          if (frame.kind?.$case === 'error') throw new TsorchError('conflict', `volume ${name}: ${frame.kind.value.message}`);
-          if (frame.kind?.$case === 'done') break;
-        }
-      } finally {
-        stream.end();
+      let done = false;
+      for await (const frame of framesOf(stream)) {
+        if (frame.$case === 'error') throw new TsorchError('conflict', `volume ${name}: ${frame.value.message}`);
+        done = frame.$case === 'done';
+        if (done) break;
       }
+      // The record goes only after the data.
+      if (!done) throw new TsorchError('unavailable', `volume ${name}: the node went away`, { hint: 'try again once it is back: tsorch nodes' });
     }
     await commitAsLeader(context, [{ op: 'delete', kind: 'volumes', id: name }]);
   }

@@ -4,21 +4,24 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, certificateDigest, createAuthority, MalformedRequestError, type AuthorityPem } from '../../lib/pki/authority.ts';
+import { Authority, certificateDigest, certificateLife, createAuthority, MalformedRequestError, maxLifeMs, type AuthorityPem } from '../../lib/pki/authority.ts';
 import { readCredentials, writeCredentials, writeSecret, type Credentials } from '../../lib/pki/credentials.ts';
 import { X509Certificate } from 'node:crypto';
 import type { TokenRecord } from '../store/port.ts';
 import type { Trust } from '../api/tokens.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { subjectOf, type Identity } from './identity.ts';
+import type { OwnCertificate } from './own.ts';
 import { checkToken, makeToken } from './tokens.ts';
 
 export interface MasterTrust extends Trust {
   readonly pem: AuthorityPem;
   /** For this master's own servers: the certificate is followed by the CA's, which joiners compare with their token. */
-  readonly server: Credentials;
+  readonly server: OwnCertificate;
   /** For its connections to etcd, and etcd's own. */
-  readonly etcd: Credentials;
+  readonly etcd: OwnCertificate;
+  /** For who administers the cluster on this machine: the files in `admin`. */
+  readonly admin: OwnCertificate;
 }
 
 export interface TrustOptions {
@@ -27,11 +30,12 @@ export interface TrustOptions {
   /** Names and addresses that clients reach this master by. */
   readonly names: readonly string[];
   readonly now: () => number;
+  /** How long certificates are good for: 90 days unless told, which is also the most. */
+  readonly lifeMs?: number;
 }
 
-const dayMs = 86_400_000;
-/** A certificate with less than this left is made anew at start. */
-const freshMs = 60 * dayMs;
+/** A certificate with less than this part of its life left is made anew at start. */
+const freshShare = 2 / 3;
 
 export async function loadTrust(options: TrustOptions): Promise<MasterTrust> {
   const { stateDir, now } = options;
@@ -41,23 +45,24 @@ export async function loadTrust(options: TrustOptions): Promise<MasterTrust> {
   const authority = await Authority.load(pem);
   const digest = certificateDigest(pem.certificate);
   const names = [...new Set(['localhost', '127.0.0.1', ...options.names])].sort();
-  const own = (path: string, role: 'master' | 'admin', name: string, hosts: readonly string[]) => ensure(authority, join(stateDir, path), role, name, hosts, now());
-  const server = await own('tls/server', 'master', options.masterId, names);
-  await own('admin', 'admin', 'local', []);
+  const lifeMs = Math.min(options.lifeMs ?? maxLifeMs, maxLifeMs);
+  const own = (path: string, identity: Identity, hosts: readonly string[], chain = '') => ensure({ authority, directory: join(stateDir, path), identity, hosts, now, lifeMs, chain });
+  const master: Identity = { role: 'master', name: options.masterId };
   return {
     pem, ca: pem.certificate,
-    server: { ...server, cert: `${server.cert}${pem.certificate}` },
-    etcd: await own('tls/etcd', 'master', options.masterId, ['localhost', '127.0.0.1']),
+    server: await own('tls/server', master, names, pem.certificate),
+    etcd: await own('tls/etcd', master, ['localhost', '127.0.0.1']),
+    admin: await own('admin', { role: 'admin', name: 'local' }, []),
     makeToken: (role, at, ttlMs) => makeToken(role, digest, at, ttlMs),
     checkToken: (token, find: (id: string) => TokenRecord | undefined, at) => checkToken(token, find, at),
-    issueNode: (csr, nodeId) => issue(authority, csr, { role: 'node', name: nodeId }, now()),
-    issuePerson: (csr, role, name) => issue(authority, csr, { role, name }, now()),
+    issueNode: (csr, nodeId) => issue(authority, csr, { role: 'node', name: nodeId }, now(), lifeMs),
+    issuePerson: (csr, role, name) => issue(authority, csr, { role, name }, now(), lifeMs),
   };
 }
 
-async function issue(authority: Authority, csr: string, identity: Identity, now: number): Promise<string> {
+async function issue(authority: Authority, csr: string, identity: Identity, now: number, lifeMs: number): Promise<string> {
   try {
-    return await authority.issueFor(csr, { subject: subjectOf(identity), now });
+    return await authority.issueFor(csr, { subject: subjectOf(identity), now, lifeMs });
   } catch (error) {
     if (error instanceof MalformedRequestError) throw new TsorchError('invalid', error.message, { cause: error });
     throw error;
@@ -82,18 +87,39 @@ async function makeAuthority(directory: string, now: number): Promise<AuthorityP
   return made;
 }
 
-/** The credentials in a directory, made (again) when they are missing, soon over, of another CA or for other names. */
-async function ensure(authority: Authority, directory: string, role: 'master' | 'admin', name: string, hosts: readonly string[], now: number): Promise<Credentials> {
-  const known = await readCredentials(directory);
-  if (known && known.ca === authority.certificate && covers(known.cert, hosts, now)) return known;
-  const { certificate, privateKey } = await authority.issue({ subject: subjectOf({ role, name }), names: hosts, now });
-  const made: Credentials = { ca: authority.certificate, cert: certificate, key: privateKey };
-  await writeCredentials(directory, made);
-  return made;
+interface OwnOptions {
+  readonly authority: Authority;
+  readonly directory: string;
+  readonly identity: Identity;
+  readonly hosts: readonly string[];
+  readonly now: () => number;
+  readonly lifeMs: number;
+  /** Certificates that follow its own where it is presented. */
+  readonly chain: string;
 }
 
-function covers(pem: string, hosts: readonly string[], now: number): boolean {
-  const certificate = new X509Certificate(pem);
-  if (Date.parse(certificate.validTo) - now < freshMs) return false;
-  return hosts.every((host) => (certificate.subjectAltName ?? '').split(', ').some((entry) => entry === `DNS:${host}` || entry === `IP Address:${host}`));
+/** The credentials in a directory, made (again) when they are missing, soon over, of another CA or for other names. */
+async function ensure(options: OwnOptions): Promise<OwnCertificate> {
+  const { authority, directory, identity, hosts, now, lifeMs, chain } = options;
+  const known = await readCredentials(directory);
+  let current: Credentials | null = known && known.ca === authority.certificate && covers(known.cert, hosts, now(), lifeMs) ? { ...known, cert: `${known.cert}${chain}` } : null;
+  const renew = async (): Promise<Credentials> => {
+    const { certificate, privateKey } = await authority.issue({ subject: subjectOf(identity), names: hosts, now: now(), lifeMs });
+    const made: Credentials = { ca: authority.certificate, cert: certificate, key: privateKey };
+    await writeCredentials(directory, made);
+    return (current = { ...made, cert: `${certificate}${chain}` });
+  };
+  const first = current ?? (await renew());
+  return {
+    get current() {
+      return current ?? first;
+    },
+    renew,
+  };
+}
+
+function covers(pem: string, hosts: readonly string[], now: number, lifeMs: number): boolean {
+  if (certificateLife(pem).to - now < lifeMs * freshShare) return false;
+  const names = (new X509Certificate(pem).subjectAltName ?? '').split(', ');
+  return hosts.every((host) => names.some((entry) => entry === `DNS:${host}` || entry === `IP Address:${host}`));
 }

@@ -28,14 +28,14 @@ it('is made once and kept', async () => {
   const first = await load();
   const second = await load();
   expect(second.ca).toBe(first.ca);
-  expect(second.server).toEqual(first.server);
+  expect(second.server.current).toEqual(first.server.current);
   expect((await modes(dir)).every((mode) => mode === 0)).toBe(true);
 });
 
 it('presents the authority with the server\'s certificate, made out to the names given', async () => {
   const trust = await load(['10.0.0.1', 'm1.example']);
-  const certificate = new X509Certificate(trust.server.cert);
-  expect(trust.server.cert.endsWith(trust.ca)).toBe(true);
+  const certificate = new X509Certificate(trust.server.current.cert);
+  expect(trust.server.current.cert.endsWith(trust.ca)).toBe(true);
   for (const name of ['localhost', 'm1.example']) expect(certificate.checkHost(name)).toBe(name);
   for (const address of ['127.0.0.1', '10.0.0.1']) expect(certificate.checkIP(address)).toBe(address);
   expect(identify(certificate.toLegacyObject())).toEqual({ role: 'master', name: 'm1' });
@@ -44,10 +44,10 @@ it('presents the authority with the server\'s certificate, made out to the names
 it('makes certificates anew for other names, and when they are old', async () => {
   const first = await load(['10.0.0.1']);
   const other = await load(['10.0.0.1', '10.0.0.2']);
-  expect(other.server.cert).not.toBe(first.server.cert);
+  expect(other.server.current.cert).not.toBe(first.server.current.cert);
   now += 60 * 86_400_000;
   const later = await load(['10.0.0.1', '10.0.0.2']);
-  expect(later.server.cert).not.toBe(other.server.cert);
+  expect(later.server.current.cert).not.toBe(other.server.current.cert);
   expect(later.ca).toBe(first.ca);
 });
 
@@ -74,7 +74,7 @@ it('an authority half made is made again', async () => {
   await rm(join(dir, 'ca/cert.pem'));
   const again = await load();
   expect(await readFile(join(dir, 'ca/cert.pem'), 'utf8')).toBe(again.ca);
-  expect(new X509Certificate(again.server.cert).checkIssued(new X509Certificate(again.ca))).toBe(true);
+  expect(new X509Certificate(again.server.current.cert).checkIssued(new X509Certificate(again.ca))).toBe(true);
 });
 
 it('another master shares it, or is told that it does not', async () => {
