@@ -3,7 +3,7 @@
  * what etcd stores and what agents receive. They are plain JSON. Units: bytes, nanoseconds only where named, milliseconds
  * for every duration (`...Ms`), CPUs as a fraction (1.5).
  */
-import type { Constraint, SpreadPreference } from './constraint/types.ts';
+import type { Affinity, Constraint, PlacementOperator, SpreadPreference } from './constraint/types.ts';
 
 export interface StackSpec {
   readonly name: string;
@@ -93,6 +93,10 @@ export interface PortSpec {
 
 export interface Placement {
   readonly constraints: readonly Constraint[];
+  /** Where pods want to be relative to other pods; absent is none. */
+  readonly affinities?: readonly Affinity[];
+  /** Marathon's operators, from `x-constraints`; absent is none. */
+  readonly operators?: readonly PlacementOperator[];
   readonly spread: readonly SpreadPreference[];
   /** 0: no limit. */
   readonly maxPerNode: number;

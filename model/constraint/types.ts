@@ -27,6 +27,31 @@ export interface Constraint {
   readonly source: string;
 }
 
+/**
+ * Relative to pods already on the node, classic Swarm's `affinity:`. `container` names services or pods (`stack_service`, `stack_service.1`,
+ * or the short service name within the same stack), `image` a reference with or without tag, `label` a label of the service or container.
+ */
+export interface Affinity {
+  readonly subject: { readonly kind: 'container' } | { readonly kind: 'image' } | { readonly kind: 'label'; readonly key: string };
+  readonly op: '==' | '!=';
+  readonly pattern: ConstraintPattern;
+  readonly soft: boolean;
+  readonly source: string;
+}
+
+/**
+ * Marathon's operators over a field of the node (`subject`). UNIQUE: one pod of the service per value. CLUSTER: all on `value` (or, without
+ * one, all on the value the first got). GROUP_BY: even over the values (`count` of them expected, 0: those there are). MAX_PER: at most
+ * `count` per value. LIKE and UNLIKE: the value matches a regular expression.
+ */
+export interface PlacementOperator {
+  readonly subject: ConstraintSubject;
+  readonly operator: 'UNIQUE' | 'CLUSTER' | 'GROUP_BY' | 'MAX_PER' | 'LIKE' | 'UNLIKE';
+  readonly value?: string;
+  readonly count?: number;
+  readonly source: string;
+}
+
 /** Spread over the values of a label; several nest in the order listed. A node without the label is a branch of its own. */
 export interface SpreadPreference {
   readonly subject: ConstraintSubject;

@@ -26,6 +26,16 @@ const constraint = Type.Object({
   subject, op: Type.Union([Type.Literal('=='), Type.Literal('!=')]), pattern: Type.Union([pattern('literal'), pattern('glob'), pattern('regex')]), soft: Type.Boolean(), source: Type.String(),
 }, exact);
 
+const affinity = Type.Object({
+  subject: Type.Union([Type.Object({ kind: Type.Literal('container') }, exact), Type.Object({ kind: Type.Literal('image') }, exact), Type.Object({ kind: Type.Literal('label'), key: Type.String() }, exact)]),
+  op: Type.Union([Type.Literal('=='), Type.Literal('!=')]), pattern: Type.Union([pattern('literal'), pattern('glob'), pattern('regex')]), soft: Type.Boolean(), source: Type.String(),
+}, exact);
+const operator = Type.Object({
+  subject,
+  operator: Type.Union([Type.Literal('UNIQUE'), Type.Literal('CLUSTER'), Type.Literal('GROUP_BY'), Type.Literal('MAX_PER'), Type.Literal('LIKE'), Type.Literal('UNLIKE')]),
+  value: Type.Optional(Type.String({ maxLength: 1024 })), count: Type.Optional(count), source: Type.String(),
+}, exact);
+
 const resources = Type.Object({ cpus: Type.Number({ minimum: 0 }), memory: bytes }, exact);
 const update = Type.Object({
   parallelism: count, delayMs: ms, order: Type.Union([Type.Literal('stop-first'), Type.Literal('start-first')]),
@@ -90,7 +100,7 @@ const service = Type.Object({
   ]),
   labels: map, template,
   placement: Type.Object({
-    constraints: Type.Array(constraint), spread: Type.Array(Type.Object({ subject, source: Type.String() }, exact)), maxPerNode: count,
+    constraints: Type.Array(constraint), affinities: Type.Optional(Type.Array(affinity)), operators: Type.Optional(Type.Array(operator)), spread: Type.Array(Type.Object({ subject, source: Type.String() }, exact)), maxPerNode: count,
     strategy: Type.Union([Type.Literal('spread'), Type.Literal('binpack'), Type.Literal('random')]),
   }, exact),
   ports: Type.Array(Type.Object({
