@@ -15,7 +15,8 @@ import { Link } from './session-link.ts';
 export interface Master {
   /** `host:port`; of several the next is tried when one does not answer. */
   readonly address: string | readonly string[];
-  readonly credentials: ChannelCredentials;
+  /** A function is asked at each dial: certificates are renewed. */
+  readonly credentials: ChannelCredentials | (() => ChannelCredentials);
   readonly options?: ChannelOptions;
 }
 
@@ -123,7 +124,8 @@ export class Session {
 
   async #connect(onOpen: () => void): Promise<void> {
     const { master, clock, signal } = this.#options;
-    const client = new AgentsClient(this.#address(), master.credentials, { ...channelOptions, ...master.options });
+    const credentials = typeof master.credentials === 'function' ? master.credentials() : master.credentials;
+    const client = new AgentsClient(this.#address(), credentials, { ...channelOptions, ...master.options });
     const link: Link = new Link({ client, clock, signal, onMessage: (message) => this.#onMessage(link, client, message, onOpen) });
     this.#link = link;
     try {

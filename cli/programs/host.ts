@@ -2,7 +2,6 @@
  * `tsorch host`, `agent`, `proxy`: the programs of one host. The only place where agent and proxy meet, as two guests of one process;
  * they share the node's identity and nothing else.
  */
-import { credentials } from '@grpc/grpc-js';
 import { createSocket } from 'node:dgram';
 import { mkdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -23,7 +22,8 @@ import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
 import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
-import { ensureIdentity, readIdentity, type NodeIdentity } from './enrol.ts';
+import { ensureIdentity, identityDirectory, readIdentity } from './enrol.ts';
+import { LivingIdentity } from './identity.ts';
 
 const clock = systemClock;
 
@@ -34,9 +34,10 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
   try {
     await mkdir(args.stateDir, { recursive: true, mode: 0o700 });
     await mkdir(args.runDir, { recursive: true, mode: 0o711 });
-    const identity = await ensureIdentity(args, { clock, log, signal });
+    const first = await ensureIdentity(args, { clock, log, signal });
     const own = new AbortController();
     const either = AbortSignal.any([signal, own.signal]);
+    const identity = new LivingIdentity({ args, first, clock, log: log.child('identity'), signal: either, random: Math.random });
     const parts = [
       ...(args.kind === 'proxy' ? [] : [agent(args, identity, log.child('agent'), either)]),
       ...(args.kind === 'agent' ? [] : [proxy(args, identity, log.child('proxy'), either)]),
@@ -53,11 +54,11 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
   }
 }
 
-async function agent(args: HostArguments, identity: NodeIdentity, log: Log, signal: AbortSignal): Promise<void> {
-  const { options, close } = await openHost(args, identity.nodeId, log, signal);
+async function agent(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
+  const { options, close } = await openHost(args, identity.current.nodeId, log, signal);
   try {
     const running = await runAgent({
-      ...options, master: { address: identity.grpc, credentials: channelCredentials(identity) }, version: ownVersion(),
+      ...options, master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
     });
     await running.done;
   } finally {
@@ -65,18 +66,17 @@ async function agent(args: HostArguments, identity: NodeIdentity, log: Log, sign
   }
 }
 
-async function proxy(args: HostArguments, identity: NodeIdentity, log: Log, signal: AbortSignal): Promise<void> {
+async function proxy(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
   const stateDir = join(args.stateDir, 'proxy');
   await mkdir(stateDir, { recursive: true });
-  const creds = channelCredentials(identity);
   await runProxy({
-    nodeId: identity.nodeId, connect: () => grpcTables({ address: identity.grpc, credentials: creds }), cgroupRoot: args.cgroupRoot ?? (await wholeMachine()),
+    nodeId: identity.current.nodeId, connect: () => grpcTables({ address: identity.current.grpc, credentials: identity.channelCredentials() }), cgroupRoot: args.cgroupRoot ?? (await wholeMachine()),
     bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress, resolvers: { file: '/etc/resolv.conf' }, mode: 'ebpf', stateDir, clock, log, signal,
   });
 }
 
 /** Containerd, images and network of this host, ready. */
-async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ options: HostOptions; close(): Promise<void> }> {
+async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ options: HostOptions; readonly close: () => Promise<void> }> {
   const daemon = await startContainerd({ stateDir: args.stateDir, runDir: args.runDir, log: log.child('containerd'), clock, signal });
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
@@ -95,7 +95,7 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
 
 /** Pods, containerd, rules, pins, namespaces: all of it goes; images, volumes and the identity stay in the state directory. */
 async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Promise<void> {
-  const identity = args.master === undefined ? null : await readIdentity(join(args.stateDir, 'identity'), args);
+  const identity = args.master === undefined ? null : await readIdentity(identityDirectory(args), args);
   const prefix = await cgroupPrefix(args);
   const work = new AbortController();
   try {
@@ -110,11 +110,6 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
   await rm(args.runDir, { recursive: true, force: true });
-}
-
-function channelCredentials(identity: NodeIdentity) {
-  const { ca, cert, key } = identity.credentials;
-  return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert));
 }
 
 /** This host's address as the master sees it: that of the route there. Nothing is sent. */

@@ -18,7 +18,7 @@ const highWater = 1024 * 1024;
 export function execRoutes(app: FastifyInstance, context: Context): void {
   app.get<{ Querystring: Type.Static<typeof query> }>('/v1/exec', { websocket: true, schema: { querystring: query, summary: 'Run a process in a container (WebSocket)' } }, (socket, request) => {
     bridge(context, socket, request.query.q).catch((error: unknown) => {
-      send(socket, execChannel.error, Buffer.from(JSON.stringify(errorBody(toTsorchError(error)))));
+      void send(socket, execChannel.error, Buffer.from(JSON.stringify(errorBody(toTsorchError(error)))));
       socket.close();
     });
   });

@@ -63,9 +63,9 @@ async function feed(body: Readable, streams: readonly DataStream[], gone: AbortS
     if (gone.aborted) break;
     for (let at = 0; at < part.length; at += chunk) {
       const value = part.subarray(at, at + chunk);
-      await Promise.all(streams.map((stream) => {
-        if (stream.destroyed || stream.write({ kind: { $case: 'stdin', value } })) return undefined;
-        return new Promise<void>((resolve) => {
+      await Promise.all(streams.map(async (stream) => {
+        if (stream.destroyed || stream.writableEnded || stream.write({ kind: { $case: 'stdin', value } })) return;
+        await new Promise<void>((resolve) => {
           const done = () => {
             stream.off('drain', done).off('close', done);
             resolve();
@@ -75,7 +75,7 @@ async function feed(body: Readable, streams: readonly DataStream[], gone: AbortS
       }));
     }
   }
-  for (const stream of streams) if (!stream.destroyed) stream.write({ kind: { $case: 'stdinEnd', value: true } });
+  for (const stream of streams) if (!stream.destroyed && !stream.writableEnded) stream.write({ kind: { $case: 'stdinEnd', value: true } });
 }
 
 async function report(node: Node, stream: DataStream, out: Out): Promise<void> {

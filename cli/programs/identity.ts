@@ -1,0 +1,63 @@
+/** The node's identity while its programs run: always the newest, renewed in time, and the same for agent and proxy. */
+import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import { certificateLife } from '../../lib/pki/authority.ts';
+import type { Credentials } from '../../lib/pki/credentials.ts';
+import { readCredentials } from '../../lib/pki/credentials.ts';
+import { runRenewal } from '../../lib/pki/renewal.ts';
+import type { HostArguments } from './arguments.ts';
+import { identityDirectory, isOver, rejoin, renewIdentity, type NodeIdentity } from './enrol.ts';
+
+export interface IdentityOptions {
+  readonly args: HostArguments;
+  readonly first: NodeIdentity;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly random: () => number;
+}
+
+/** A proxy beside an agent leaves renewing to it, and does so itself only when the agent has not by this point of the 0 to 1. */
+const lastResort = 1.2;
+
+export class LivingIdentity {
+  readonly #options: IdentityOptions;
+  #current: NodeIdentity;
+  /** Resolves when the signal has fired. */
+  readonly done: Promise<void>;
+
+  constructor(options: IdentityOptions) {
+    const { args, first, clock, log, signal, random } = options;
+    this.#options = options;
+    this.#current = first;
+    this.done = runRenewal({
+      clock, log, signal, certificate: first.credentials.cert, random: args.kind === 'proxy' ? () => lastResort : random, renew: () => this.#renew(),
+    });
+  }
+
+  get current(): NodeIdentity {
+    return this.#current;
+  }
+
+  /** For a new connection; those there are keep what they began with. */
+  channelCredentials(): ChannelCredentials {
+    const { ca, cert, key } = this.#current.credentials;
+    return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert));
+  }
+
+  async #renew(): Promise<string> {
+    const { args, clock } = this.#options;
+    const found = await this.#fromDisk();
+    if (found) this.#current = { ...this.#current, credentials: found };
+    else if (isOver(this.#current, clock.now())) this.#current = await rejoin(args, this.#current, clock.now());
+    else this.#current = { ...this.#current, credentials: await renewIdentity(args, this.#current) };
+    return this.#current.credentials.cert;
+  }
+
+  /** What another program of this host has renewed meanwhile. */
+  async #fromDisk(): Promise<Credentials | null> {
+    const found = await readCredentials(identityDirectory(this.#options.args));
+    return found && certificateLife(found.cert).to > certificateLife(this.#current.credentials.cert).to ? found : null;
+  }
+}
