@@ -5,6 +5,7 @@
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify';
 import swagger from '@fastify/swagger';
 import websocket from '@fastify/websocket';
+import type { ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { TsorchError } from '../../model/errors.ts';
 import type { Identity } from '../trust/identity.ts';
@@ -30,7 +31,8 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
   const app = fastify({
     https: { ...secureContext(options.tls), requestCert: true, rejectUnauthorized: false },
     bodyLimit,
-    requestTimeout: 30_000,
+    // Image archives take as long as they take; see limitBodyTime for everything else.
+    requestTimeout: 0,
     connectionTimeout: 0,
     keepAliveTimeout: 60_000,
     routerOptions: { maxParamLength: 512 },
@@ -39,6 +41,7 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
   });
   // fastify's https type and its plain one differ; every route below uses only what both have.
   const plain = app as unknown as FastifyInstance;
+  app.server.headersTimeout = 10_000;
   installErrors(plain, options.log);
   await app.register(swagger, {
     openapi: {
@@ -48,6 +51,7 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
   });
   await app.register(websocket, { options: { maxPayload: 4 * 1024 * 1024 } });
   plain.addHook('onRequest', async (request) => authorize(request, options.identify));
+  plain.addHook('onRequest', async (request, reply) => limitBodyTime(request, reply.raw));
   install(plain);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   return plain;
@@ -56,6 +60,18 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
 /** What a TLS server needs, at its start and for a new certificate alike. */
 export function secureContext({ ca, cert, key }: ServerOptions['tls']): { readonly ca: string; readonly cert: string; readonly key: string; readonly minVersion: 'TLSv1.2' } {
   return { ca, cert, key, minVersion: 'TLSv1.2' };
+}
+
+/** A body that comes drop by drop holds a connection for ever: it has this long to arrive. */
+const bodyMs = 30_000;
+
+function limitBodyTime(request: FastifyRequest, response: ServerResponse): void {
+  if (request.raw.complete || request.url.startsWith('/v1/images')) return;
+  const timer = setTimeout(() => {
+    if (!request.raw.complete) request.raw.destroy();
+  }, bodyMs);
+  timer.unref();
+  response.once('close', () => clearTimeout(timer));
 }
 
 async function authorize(request: FastifyRequest, identify: ServerOptions['identify']): Promise<void> {
