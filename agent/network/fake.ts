@@ -6,7 +6,7 @@ import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
 
 /** What the kernel would hold. Hand it to a second fake to play an agent that is started again. */
 export interface FakeKernel {
-  readonly pods: Map<string, string>;
+  readonly pods: Map<string, string | null>;
   peers: readonly Peer[];
   /** The configuration in force; absent before `prepareHost` and after `teardown`. */
   config: HostNetworkConfig | undefined;
@@ -40,10 +40,10 @@ export class FakePodNetwork implements PodNetwork {
     this.kernel.peers = peers.filter((p) => p.subnet !== subnet);
   }
 
-  async attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }> {
+  async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
     this.#enter('attach');
     const { subnet, netnsDir } = this.#ready();
-    checkAddress(subnet, pod);
+    if (pod.ip !== null) checkAddress(subnet, { id: pod.id, ip: pod.ip });
     const netns = pinPath(netnsDir, pod.id);
     this.kernel.pods.set(pod.id, pod.ip);
     return { netns };

@@ -19,7 +19,7 @@ import { ensureRouting, ensureTunnel, findUnderlay, podMtu, removeHost } from '.
 import { isVethName, routeProtocol, staleLinkGroup, vethName } from './names.ts';
 import { describeChange, desiredPeers, planPeers, readPeers, writeChange } from './peers.ts';
 import type { Devices } from './peers.ts';
-import { attachPod, detachPod, listPins, podLinkWorks } from './pods.ts';
+import { attachLoopback, attachPod, detachPod, listPins, podLinkWorks } from './pods.ts';
 import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
 
 /** The kernel takes microseconds, rarely a second. */
@@ -95,11 +95,13 @@ export class LinuxPodNetwork implements PodNetwork {
     });
   }
 
-  async attach(pod: { readonly id: string; readonly ip: string }): Promise<{ readonly netns: string }> {
+  async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
     const { config, mtu } = this.#ready();
-    checkAddress(config.subnet, pod);
-    const what = `attaching pod ${pod.id}`;
-    const netns = translate(what, () => attachPod(this.#open(), pod, { netnsDir: config.netnsDir, mtu }));
+    const { id, ip } = pod;
+    const what = `attaching pod ${id}`;
+    if (ip === null) return { netns: translate(what, () => attachLoopback(id, config.netnsDir)) };
+    checkAddress(config.subnet, { id, ip });
+    const netns = translate(what, () => attachPod(this.#open(), { id, ip }, { netnsDir: config.netnsDir, mtu }));
     for (let waited = 0; !translate(what, () => podLinkWorks(this.#open(), pod.id)); waited++) {
       if (waited === linkWaitMs) throw new TsorchError('timeout', `${what}: its network device did not come up in ${linkWaitMs} ms`);
       await this.#clock.sleep(1);

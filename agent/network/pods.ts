@@ -48,6 +48,23 @@ export function attachPod(socket: NetlinkSocket, pod: { readonly id: string; rea
   }
 }
 
+/** A namespace with nothing but loopback. */
+export function attachLoopback(podId: string, netnsDir: string): string {
+  const pin = pinPath(netnsDir, podId);
+  const netns = openNetns(pin) ?? createNetns(pin);
+  try {
+    inNetns(netns, () => {
+      using inside = new NetlinkSocket();
+      const end = getLink(inside, 'eth0');
+      if (end) inside.exec(deleteLink(new Batch(), end.index));
+      inside.exec(setLink(new Batch(), loopback, { up: true }));
+    });
+    return pin;
+  } finally {
+    fs.closeSync(netns);
+  }
+}
+
 export function podLinkWorks(socket: NetlinkSocket, podId: string): boolean {
   // Asking for one link, unlike listing all, also has newer kernels open it at once.
   return getLink(socket, vethName(podId))?.working === true;

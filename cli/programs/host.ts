@@ -4,7 +4,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { mkdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, release, version } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
 import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
@@ -55,10 +55,10 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
 }
 
 async function agent(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
-  const { options, close } = await openHost(args, identity.current.nodeId, log, signal);
+  const { options, containerd, close } = await openHost(args, identity.current.nodeId, log, signal);
   try {
     const running = await runAgent({
-      ...options, master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
+      ...options, labels: engineLabels(containerd), master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
     });
     await running.done;
   } finally {
@@ -76,7 +76,7 @@ async function proxy(args: HostArguments, identity: LivingIdentity, log: Log, si
 }
 
 /** Containerd, images and network of this host, ready. */
-async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ options: HostOptions; readonly close: () => Promise<void> }> {
+async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ readonly options: HostOptions; readonly containerd: string; readonly close: () => Promise<void> }> {
   const daemon = await startContainerd({ stateDir: args.stateDir, runDir: args.runDir, log: log.child('containerd'), clock, signal });
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
@@ -86,6 +86,7 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: join(args.runDir, 'netns') });
   return {
     options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (await addressTowards(args)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
+    containerd: daemon.version,
     async close() {
       await daemon.done;
       client.close();
@@ -110,6 +111,11 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
   await rm(args.runDir, { recursive: true, force: true });
+}
+
+/** What classic Swarm calls engine labels: `engine.labels.kernelversion` and the like. */
+function engineLabels(containerd: string): Record<string, string> {
+  return { containerd, storagedriver: 'overlayfs', kernelversion: release(), operatingsystem: version() };
 }
 
 /** This host's address as the master sees it: that of the route there. Nothing is sent. */

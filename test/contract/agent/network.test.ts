@@ -60,6 +60,15 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
     await expect(network.prepareHost({ ...subject.config, subnet: 'ten' })).rejects.toMatchObject({ code: 'invalid' });
   });
 
+  it('makes a namespace of its own for a pod without an address', async () => {
+    await network.prepareHost(subject.config);
+    const { netns } = await network.attach({ id: 'none', ip: null });
+    expect(await network.attach({ id: 'none', ip: null })).toEqual({ netns });
+    expect(await network.list()).toContainEqual({ id: 'none', ip: null });
+    await network.detach('none');
+    expect(await network.list()).not.toContainEqual({ id: 'none', ip: null });
+  });
+
   it('attaches, lists and detaches, each as often as one likes', async () => {
     await network.prepareHost(subject.config);
     expect(await network.list()).toEqual([]);
