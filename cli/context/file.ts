@@ -51,12 +51,12 @@ export async function saveContext(path: string, name: string, context: Context):
   await write(path, { current: name, contexts: { ...file.contexts, [name]: context } });
 }
 
-/** Removes one context. Whether there was one. */
+/** Removes one context. Whether there was one. Another never becomes the current one by itself: commands would go elsewhere unasked. */
 export async function dropContext(path: string, name: string): Promise<boolean> {
   const file = await readContexts(path);
   if (!file.contexts[name]) return false;
   const contexts = Object.fromEntries(Object.entries(file.contexts).filter(([key]) => key !== name));
-  await write(path, { current: file.current === name ? (Object.keys(contexts)[0] ?? null) : file.current, contexts });
+  await write(path, { current: file.current === name ? null : file.current, contexts });
   return true;
 }
 

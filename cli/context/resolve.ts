@@ -34,8 +34,9 @@ export function chooseContext(choice: MasterChoice, env: Env, file: ContextFile)
     return { ...(same ?? named), master: url };
   }
   if (!named) {
+    const known = Object.keys(file.contexts);
     throw new TsorchError('unavailable', 'no master to talk to', {
-      hint: 'start a cluster on this machine with `tsorch up`, join one with `tsorch login`, or name one with --master URL',
+      hint: known.length > 0 ? `choose a cluster with --context: ${known.join(', ')}` : 'start a cluster on this machine with `tsorch up`, join one with `tsorch login`, or name one with --master URL',
     });
   }
   return named;

@@ -104,7 +104,7 @@ async function startMaster(options: UpOptions, names: ClusterNames, spec: Cluste
     }
   });
   if (left !== undefined || !context) {
-    throw new TsorchError('timeout', `the master is not ready: ${left}`, { cause: last, hint: `see ${names.logDir}/master.log` });
+    throw new TsorchError('timeout', `the master is not ready: ${left}`, { cause: last, hint: await lastWords(`${names.logDir}/master.log`) });
   }
   return new ApiClient(context, options.signal);
 }
@@ -140,7 +140,7 @@ async function startHosts(options: UpOptions, names: ClusterNames, spec: Cluster
     const waiting = spec.hosts.filter((host) => !ready.includes(host.name) || dead.has(host.name)).map((host) => host.name);
     return waiting.length === 0 ? { done: true } : { done: false, left: waiting };
   });
-  if (left) throw new TsorchError('timeout', `${left.join(', ')} not ready`, { hint: `see ${names.logDir}/${left[0]}.log` });
+  if (left) throw new TsorchError('timeout', `${left.join(', ')} not ready`, { hint: await lastWords(`${names.logDir}/${left[0]}${spec.split ? '-agent' : ''}.log`) });
   await rm(tokenFile(names), { force: true });
   return Promise.all(nodes.map((node) => relabel(client, node, spec)));
 }
@@ -163,6 +163,12 @@ async function relabel(client: ApiClient, node: NodeListItem, spec: ClusterSpec)
   const labels = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => node.labels[key] !== value));
   if (Object.keys(labels).length === 0) return node;
   return client.json<NodeListItem>('PATCH', `/v1/nodes/${segment(node.name)}`, { body: { labels } });
+}
+
+/** What a program's log ends with, when that is an error. */
+async function lastWords(log: string): Promise<string> {
+  const last = (await readFile(log, 'utf8').catch(() => '')).trimEnd().split('\n').at(-1) ?? '';
+  return /^error: | error /.test(last) ? `its last words: ${last.slice(0, 300)} (${log})` : `see ${log}`;
 }
 
 /** Whether a directory or file is there. */

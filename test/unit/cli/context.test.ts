@@ -19,7 +19,7 @@ describe('the file', () => {
     expect(await readContexts(path)).toEqual({ current: 'two', contexts: { one: { master: 'https://10.0.0.1:7443', ca: 'CA', cert: 'C', key: 'K' }, two: { master: 'https://10.0.0.2:7443' } } });
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect(await dropContext(path, 'two')).toBe(true);
-    expect((await readContexts(path)).current).toBe('one');
+    expect(await readContexts(path)).toMatchObject({ current: null, contexts: { one: {} } });
     expect(await dropContext(path, 'two')).toBe(false);
   });
 
@@ -55,6 +55,7 @@ describe('which master', () => {
 
   test('none', () => {
     expect(() => chooseContext({}, {}, { current: null, contexts: {} })).toThrow('no master to talk to');
+    expect(() => chooseContext({}, {}, { ...file, current: null })).toThrow('no master to talk to');
     expect(() => chooseContext({ context: 'c' }, {}, file)).toThrow('no context named c');
   });
 
