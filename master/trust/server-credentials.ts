@@ -24,7 +24,8 @@ export class RotatingCredentials implements experimental.CertificateProvider {
 
   addCaCertificateListener(listener: AuthorityListener): void {
     this.#authority.add(listener);
-    listener({ caCertificate: Buffer.from(this.#current.ca) });
+    // The library hears only what is said once it has finished adding us.
+    queueMicrotask(() => listener({ caCertificate: Buffer.from(this.#current.ca) }));
   }
 
   removeCaCertificateListener(listener: AuthorityListener): void {
@@ -33,7 +34,7 @@ export class RotatingCredentials implements experimental.CertificateProvider {
 
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#identity.add(listener);
-    this.#tellIdentity(listener);
+    queueMicrotask(() => this.#tellIdentity(listener));
   }
 
   removeIdentityCertificateListener(listener: IdentityListener): void {
