@@ -2,7 +2,7 @@
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import { certificateLife } from '../../lib/pki/authority.ts';
+import { certificateLife } from '../../lib/pki/certificate.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { readCredentials } from '../../lib/pki/credentials.ts';
 import { runRenewal } from '../../lib/pki/renewal.ts';

@@ -1,7 +1,7 @@
 /** A certificate authority: EC P-256, certificates of at most 90 days. PEM in, PEM out; time is an argument. */
-import { createHash, randomBytes, type webcrypto } from 'node:crypto';
+import { randomBytes, type webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import { algorithm, createKeyPair, exportKey, importKey, x509, type KeyPair } from './crypto.ts';
+import { algorithm, createKeyPair, exportKey, importKey, x509 } from './crypto.ts';
 
 export interface AuthorityPem {
   readonly certificate: string;
@@ -110,34 +110,6 @@ async function requestedKey(csrPem: string): Promise<x509.PublicKey> {
   }
   if (!signed) throw new MalformedRequestError('the certificate request is not signed by its own key');
   return csr.publicKey;
-}
-
-/** A key and a request for a certificate over it. */
-export async function createRequest(commonName: string): Promise<{ readonly csr: string; readonly privateKey: string }> {
-  const keys: KeyPair = await createKeyPair();
-  const csr = await x509.Pkcs10CertificateRequestGenerator.create({ name: subjectText({ commonName }), keys: keys, signingAlgorithm: algorithm });
-  return { csr: `${csr.toString('pem')}\n`, privateKey: await exportKey(keys.privateKey) };
-}
-
-/** sha256 of a certificate's DER, hex: what a join token pins. */
-export function certificateDigest(pemText: string): string {
-  const [der] = x509.PemConverter.decode(pemText);
-  if (!der) throw new Error('no certificate in the PEM text');
-  return createHash('sha256').update(new Uint8Array(der)).digest('hex');
-}
-
-/** When a certificate is to be renewed: at a point between half and four fifths of its life, chosen by `random` in [0, 1). */
-export function renewalTime(pemText: string, random: number): number {
-  const { from, to } = certificateLife(pemText);
-  return from + (to - from) * (0.5 + 0.3 * random);
-}
-
-/** Milliseconds since the epoch; of a chain, the first certificate's. */
-export function certificateLife(pemText: string): { readonly from: number; readonly to: number } {
-  const [der] = x509.PemConverter.decode(pemText);
-  if (!der) throw new Error('no certificate in the PEM text');
-  const { notBefore, notAfter } = new x509.X509Certificate(der);
-  return { from: notBefore.getTime(), to: notAfter.getTime() };
 }
 
 function subjectText(subject: Subject): x509.JsonName {

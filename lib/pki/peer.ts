@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:tls';
 import { isIP } from 'node:net';
-import { certificateDigest } from './authority.ts';
+import { certificateDigest } from './certificate.ts';
 
 export class WrongAuthorityError extends Error {
   override readonly name = 'WrongAuthorityError';

@@ -1,7 +1,7 @@
 /** Keeps a certificate young: a new one at a random point of 50 to 80 % of its life, so that a thousand hosts do not come at once. */
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { certificateLife, renewalTime } from './authority.ts';
+import { certificateLife, renewalTime } from './certificate.ts';
 
 export interface RenewalOptions {
   readonly clock: Clock;

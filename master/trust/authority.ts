@@ -4,7 +4,8 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, certificateDigest, certificateLife, createAuthority, MalformedRequestError, maxLifeMs, type AuthorityPem } from '../../lib/pki/authority.ts';
+import { Authority, createAuthority, MalformedRequestError, maxLifeMs, type AuthorityPem } from '../../lib/pki/authority.ts';
+import { certificateDigest, certificateLife } from '../../lib/pki/certificate.ts';
 import { readCredentials, writeCredentials, writeSecret, type Credentials } from '../../lib/pki/credentials.ts';
 import { X509Certificate } from 'node:crypto';
 import type { TokenRecord } from '../store/port.ts';

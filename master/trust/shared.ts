@@ -1,5 +1,5 @@
 /** One authority for all masters: the first one puts its own into the store, every other must have the same. */
-import { certificateDigest } from '../../lib/pki/authority.ts';
+import { certificateDigest } from '../../lib/pki/certificate.ts';
 import type { AuthorityPem } from '../../lib/pki/authority.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import type { Store } from '../store/port.ts';

@@ -3,7 +3,8 @@ import { createServer as createTcp } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTls, connect } from 'node:tls';
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { Authority, certificateDigest, createAuthority } from '../../../../lib/pki/authority.ts';
+import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
+import { certificateDigest } from '../../../../lib/pki/certificate.ts';
 import { fetchAuthority, WrongAuthorityError } from '../../../../lib/pki/peer.ts';
 
 let authority: Authority;

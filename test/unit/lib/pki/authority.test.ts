@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Authority, certificateDigest, certificateLife, createAuthority, createRequest, MalformedRequestError, renewalTime } from '../../../../lib/pki/authority.ts';
+import { Authority, createAuthority, MalformedRequestError } from '../../../../lib/pki/authority.ts';
+import { certificateDigest, certificateLife, renewalTime } from '../../../../lib/pki/certificate.ts';
+import { createRequest } from '../../../../lib/pki/request.ts';
 
 const dayMs = 86_400_000;
 const now = Date.now();
