@@ -6,8 +6,8 @@
  *  h2 192.168.50.2 ──┴── lan (a bridge) ──┘
  *  pods: a namespace each, /32 behind 169.254.1.1 of their host; plain routes between hosts
  * ```
- * Everything has a name that begins with `t-proxy-`, processes are in cgroups of that name: what a killed run left behind is
- * removed by name.
+ * Everything has a name that begins with `t-proxy-<pid>-`, processes are in cgroups of that name: what a killed run left behind
+ * is removed by name.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { teardownEbpf } from '../../../proxy/ebpf/plane.ts';
 
-export const prefix = 't-proxy-';
+/** Of this process, so that two runs at once do not meet. */
+export const prefix = `t-proxy-${process.pid}-`;
 const node = join(import.meta.dirname, '../../../node_modules/.bin/node');
 const peers = join(import.meta.dirname, 'peers');
 const hybrid = '/sys/fs/cgroup/unified';
@@ -39,25 +40,35 @@ function runIp(...lines: readonly string[]): void {
   sh(lines.map((line) => `ip ${line}`).join('\n'));
 }
 
-/** Ends what an earlier run left, and takes its namespaces, cgroups and pins away. */
+/** Ends what this process or dead ones left, and takes their namespaces, cgroups and pins away. */
 export function removeLeftovers(): void {
-  for (const name of readdirSync(cgroupMount).filter((each) => each.startsWith(prefix))) {
-    const path = join(cgroupMount, name);
-    // Only what we put there.
-    writeFileSync(join(path, 'cgroup.kill'), '1');
-    for (let i = 0; i < 200; i++) {
-      try {
-        rmdirSync(path);
-        break;
-      } catch {
-        // Its last processes are still on their way out.
-        execFileSync('sleep', ['0.02']);
-      }
+  for (const name of leftIn(cgroupMount)) removeCgroup(join(cgroupMount, name));
+  for (const name of leftIn('/run/netns')) sh(`ip netns del ${name}`);
+  for (const name of leftIn(bpfMount)) teardownEbpf(join(bpfMount, name));
+  for (const name of leftIn(tmpdir())) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+}
+
+function leftIn(directory: string): readonly string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).filter((name) => {
+    const pid = Number(/^t-proxy-(\d+)-/.exec(name)?.[1]);
+    return pid > 0 && (pid === process.pid || !existsSync(`/proc/${pid}`));
+  });
+}
+
+/** With the processes in it: only ours are ever put there. */
+function removeCgroup(path: string): void {
+  writeFileSync(join(path, 'cgroup.kill'), '1');
+  for (let i = 0; ; i++) {
+    try {
+      rmdirSync(path);
+      return;
+    } catch (error) {
+      // Its last processes are still on their way out.
+      if (i === 500) throw error;
+      execFileSync('sleep', ['0.02']);
     }
   }
-  if (existsSync('/run/netns')) for (const name of readdirSync('/run/netns').filter((each) => each.startsWith(prefix))) sh(`ip netns del ${name}`);
-  if (existsSync(bpfMount)) for (const name of readdirSync(bpfMount).filter((each) => each.startsWith(prefix))) teardownEbpf(join(bpfMount, name));
-  for (const name of readdirSync(tmpdir()).filter((each) => each.startsWith(prefix))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }
 
 export class World implements AsyncDisposable {

@@ -15,12 +15,15 @@ import { shop } from './fixture.ts';
 
 let directory: string;
 let stop: AbortController;
+const running: Promise<void>[] = [];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 't-proxy-unit-'));
   stop = new AbortController();
 });
-afterEach(() => {
+afterEach(async () => {
   stop.abort();
+  // It saves once more at its end.
+  await Promise.all(running.splice(0));
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -85,6 +88,7 @@ function start(streams: readonly TestStream[], plane = new FakeDataPlane()): Run
       return next;
     },
   });
+  running.push(done);
   return { plane, streams: opened, clock, done };
 }
 

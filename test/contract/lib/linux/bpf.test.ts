@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, rmdirSync, existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   bpfAttachType, bpfMapType, bpfNoPrealloc, bpfProgramType, createLink, createMap, deleteElement, dumpMap, linkInfo, loadProgram, lookupElement, mapInfo, openPinned, pinObject,
@@ -10,8 +11,9 @@ import { netnsCookie, openCgroup } from '../../../../lib/linux/bpf-cgroup.ts';
 import { ensureBpfFs, isBpfFs } from '../../../../lib/linux/bpffs.ts';
 import { LinuxError, libc } from '../../../../lib/linux/libc.ts';
 
-const pins = '/sys/fs/bpf/t-proxy-lib';
-const cgroupPath = `${existsSync('/sys/fs/cgroup/unified/cgroup.procs') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'}/t-proxy-lib`;
+const name = `t-proxy-${process.pid}-lib`;
+const pins = `/sys/fs/bpf/${name}`;
+const cgroupPath = `${existsSync('/sys/fs/cgroup/unified/cgroup.procs') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup'}/${name}`;
 const fds: number[] = [];
 const keep = (fd: number): number => {
   fds.push(fd);
@@ -32,12 +34,15 @@ function u64(value: number): Buffer {
   return bytes;
 }
 
+/** What this process and dead ones left: pins, which keep programs attached, and cgroups. */
 function remove(): void {
-  if (existsSync(pins)) {
-    for (const name of readdirSync(pins)) unlinkSync(`${pins}/${name}`);
-    rmdirSync(pins);
+  for (const parent of ['/sys/fs/bpf', dirname(cgroupPath)]) {
+    for (const left of readdirSync(parent).filter((each) => /^t-proxy-\d+-lib$/.test(each))) {
+      if (left !== name && existsSync(`/proc/${/\d+/.exec(left)?.[0]}`)) continue;
+      if (parent === '/sys/fs/bpf') for (const pin of readdirSync(`${parent}/${left}`)) unlinkSync(`${parent}/${left}/${pin}`);
+      rmdirSync(`${parent}/${left}`);
+    }
   }
-  if (existsSync(cgroupPath)) rmdirSync(cgroupPath);
 }
 
 beforeAll(() => {
@@ -141,10 +146,10 @@ test('only bpf file systems will do for pins, and cgroup2 for attaching', () => 
   expect(isBpfFs(pins)).toBe(true);
   expect(isBpfFs(`${pins}/not/there/yet`)).toBe(true);
   expect(isBpfFs('/tmp')).toBe(false);
-  mkdirSync('/tmp/t-proxy-lib', { recursive: true });
-  expect(() => ensureBpfFs('/tmp/t-proxy-lib')).toThrow(/bpf file system/);
-  expect(() => openCgroup('/tmp/t-proxy-lib')).toThrow(/cgroup2/);
-  rmSync('/tmp/t-proxy-lib', { recursive: true });
+  mkdirSync(`/tmp/${name}`, { recursive: true });
+  expect(() => ensureBpfFs(`/tmp/${name}`)).toThrow(/bpf file system/);
+  expect(() => openCgroup(`/tmp/${name}`)).toThrow(/cgroup2/);
+  rmSync(`/tmp/${name}`, { recursive: true });
 });
 
 test('a namespace has a cookie, and calls that fail say which', () => {

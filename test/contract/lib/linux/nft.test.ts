@@ -1,6 +1,6 @@
 /** nf_tables and conntrack by raw netlink, in a namespace of their own and against what `nft` says. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { NftSocket, NftTransaction, nftHook, nftSetFlag, nftVerdictType } from '
 import { dnat, immediate, lookupInto, numgen, payload, nftPayload, register, verdict } from '../../../../lib/linux/nft-expressions.ts';
 import { check, libc, socketDomain, socketType } from '../../../../lib/linux/libc.ts';
 
-const name = 't-proxy-nft';
+const name = `t-proxy-${process.pid}-nft`;
 const table = 't-proxy';
 let netns: number;
 let nft: NftSocket;
@@ -21,7 +21,10 @@ function sh(command: string): string {
 }
 
 function remove(): void {
-  sh(`ip netns del ${name} 2>/dev/null || true`);
+  for (const left of readdirSync('/run/netns').filter((each) => /^t-proxy-\d+-nft$/.test(each))) {
+    const pid = /\d+/.exec(left)?.[0];
+    if (left === name || !existsSync(`/proc/${pid}`)) sh(`ip netns del ${left}`);
+  }
 }
 
 function listed(): string {
@@ -29,7 +32,7 @@ function listed(): string {
 }
 
 beforeAll(() => {
-  remove();
+  if (existsSync('/run/netns')) remove();
   sh(`ip netns add ${name} && ip -n ${name} link set lo up`);
   netns = openSync(`/run/netns/${name}`, 'r');
   nft = inNetns(netns, () => new NftSocket());
