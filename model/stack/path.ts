@@ -20,3 +20,10 @@ export function formatPath(path: Path | null): string {
   }
   return text;
 }
+
+/** The last step, for messages that must make sense without the whole path: `command`, `ports[1]`; `the file` at the top. */
+export function nameOf(path: Path | null): string {
+  if (!path) return 'the file';
+  if (typeof path.key === 'string') return /^[\w\-/@:.]{1,60}$/.test(path.key) ? path.key : JSON.stringify(path.key.length > 60 ? `${path.key.slice(0, 57)}…` : path.key);
+  return `${path.parent ? nameOf(path.parent) : ''}[${path.key}]`;
+}

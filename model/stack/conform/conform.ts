@@ -2,7 +2,7 @@
  * Tree → tree in long syntax, checked against the table: unknown keys, wrong types, short forms. Done for each file before
  * merging, so that a mistake is shown where it was made. What is wrong is null in the result.
  */
-import { step, type Path } from '../path.ts';
+import { nameOf, step, type Path } from '../path.ts';
 import { isNull, mapOf, scalar, type Entry, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
 import type { ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
 import { splitWords } from '../values/words.ts';
@@ -46,7 +46,7 @@ export function conformObject(node: Node, shape: ObjectShape, path: Path | null,
     else unknownKey(key, entry, shape, path, context.sink);
   }
   for (const key of shape.required ?? []) {
-    if (!node.entries.has(key)) context.sink.error(node, path, `${key} is missing`);
+    if (!node.entries.has(key)) context.sink.error(node, path, `${nameOf(path)} lacks ${key}`);
   }
   const made = mapOf(node, entries, node.tag);
   return shape.finish ? shape.finish(made, context) : made;
@@ -84,7 +84,7 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
   for (const [index, item] of source.entries()) {
     const below = node.kind === 'seq' ? step(path, index) : path;
     if (isNull(item)) {
-      context.sink.error(item, below, 'the entry is empty', 'remove the dash, or write ""');
+      context.sink.error(item, below, `the entry ${nameOf(below)} is empty`, 'remove the dash, or write ""');
       continue;
     }
     const expanded = item.kind === 'scalar' && shape.entry ? shape.entry(item, below, context) : [item];
@@ -100,10 +100,10 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
 function conformWords(node: Node, path: Path | null, context: ShapeContext): Node | null {
   if (isNull(node)) return null;
   if (node.kind === 'seq') return conformList(node, { kind: 'list', of: { kind: 'string' } }, path, context);
-  if (node.kind !== 'scalar') return wrong(node, path, context, 'a command: a string or a list');
+  if (node.kind !== 'scalar') return wrong(node, path, context, 'a string or a list');
   const result = splitWords(textOf(node));
   if ('error' in result) {
-    context.sink.error(node, path, result.error, 'write the command as a list, or close the quote');
+    context.sink.error(node, path, `${nameOf(path)}: ${result.error}`, 'write the command as a list, or close the quote');
     return null;
   }
   return words(node, result.words);
@@ -130,7 +130,7 @@ function conformPairs(node: Node, shape: Extract<Shape, { kind: 'pairs' }>, path
   const entries = new Map<string, Entry>();
   const bare = (at: Node, below: Path, key: string): Node | null => {
     if (shape.bare === 'error') {
-      context.sink.error(at, below, `${quote(key)} has no value`);
+      context.sink.error(at, below, `${quote(key)} has no value`, 'write KEY=VALUE');
       return null;
     }
     return scalar(at, shape.bare === 'null' ? null : '');
@@ -145,7 +145,7 @@ function conformPairs(node: Node, shape: Extract<Shape, { kind: 'pairs' }>, path
       const text = textOf(item);
       const equals = text.indexOf('=');
       const key = equals < 0 ? text : text.slice(0, equals);
-      if (key.trim() === '') context.sink.error(item, below, 'the key before = is missing');
+      if (key.trim() === '') context.sink.error(item, below, `the key before = is missing in ${nameOf(below)}`);
       else add(entries, key, { key: item, value: item }, equals < 0 ? bare(item, below, key) : part(item, equals + 1));
     }
     return mapOf(node, entries, node.tag);
@@ -167,8 +167,8 @@ function conformHosts(node: Node, path: Path | null, context: ShapeContext): Nod
   const hosts = new Map<string, { readonly key: Entry['key']; readonly addresses: ScalarNode[] }>();
   const put = (host: string, at: Node, address: ScalarNode, below: Path): void => {
     const text = address.text.replace(/^\[(.*)\]$/, '$1').trim();
-    if (text !== 'host-gateway' && !isAddress(text)) context.sink.error(address, below, `${quote(text)} is no IP address`);
-    else if (host.trim() === '') context.sink.error(at, below, 'the host name is missing');
+    if (text !== 'host-gateway' && !isAddress(text)) context.sink.error(address, below, `${nameOf(below)}: ${quote(text)} is no IP address`);
+    else if (host.trim() === '') context.sink.error(at, below, `the host name is missing in ${nameOf(below)}`);
     else {
       const known = hosts.get(host) ?? { key: at, addresses: [] };
       known.addresses.push(scalar(address, text));
@@ -219,13 +219,13 @@ function tagged(node: Node | null, from: Node): Node | null {
 
 /** A key with nothing behind it asks for nothing; people leave such keys when they comment out what was below. */
 function empty(node: Node, path: Path | null, context: ShapeContext): null {
-  context.sink.warn(node, path, 'there is nothing here; it is taken as absent', 'remove the key');
+  context.sink.warn(node, path, `${nameOf(path)} is empty; it is taken as absent`, 'remove the key');
   return null;
 }
 
 function wrong(node: Node, path: Path | null, context: ShapeContext, expected: string): null {
   const got = node.kind === 'map' ? 'a mapping' : node.kind === 'seq' ? 'a list' : isNull(node) ? 'nothing' : quote(node.text);
-  context.sink.error(node, path, `must be ${expected}, not ${got}`);
+  context.sink.error(node, path, `${nameOf(path)} must be ${expected}, not ${got}`);
   return null;
 }
 

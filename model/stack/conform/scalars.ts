@@ -1,5 +1,5 @@
 /** Scalars by their shape: what was written → the canonical value, or an error that says what would be right. */
-import type { Path } from '../path.ts';
+import { nameOf, type Path } from '../path.ts';
 import { scalar, type ScalarNode } from '../parse/tree.ts';
 import type { Shape, ShapeContext } from '../schema/shape.ts';
 import { didYouMean } from '../suggest.ts';
@@ -14,7 +14,8 @@ const truths: Readonly<Record<string, boolean>> = { true: true, false: false, ye
 /** Null when the value is wrong; then the sink knows. */
 export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path | null, context: ShapeContext): ScalarNode | null {
   const fail = (message: string, hint?: string): null => {
-    context.sink.error(node, path, message, hint);
+    // The name of the key goes first, so that the sentence stands alone.
+    context.sink.error(node, path, /^must |^the /.test(message) ? `${nameOf(path)} ${message}` : `${nameOf(path)}: ${message}`, hint);
     return null;
   };
   const text = node.text.trim();
@@ -22,7 +23,7 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
     case 'string': {
       const value = textOf(node);
       if (shape.pattern && !shape.pattern.test(value)) return fail(`${quote(value)} is not allowed`, shape.say);
-      if (shape.path === true) return value === '' ? fail('the path is empty') : keep(node, resolvePath(context.baseDir, value, context.home));
+      if (shape.path === true) return value === '' ? fail('must be a path, not ""') : keep(node, resolvePath(context.baseDir, value, context.home));
       return keep(node, value);
     }
     case 'enum':

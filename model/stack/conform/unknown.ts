@@ -1,7 +1,7 @@
 /** An unknown key: a slip, a key of another place, or the format of the early days. */
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Entry } from '../parse/tree.ts';
-import { step, type Path } from '../path.ts';
+import { nameOf, step, type Path } from '../path.ts';
 import { deploy } from '../schema/deploy.ts';
 import { serviceKeys } from '../schema/service.ts';
 import type { ObjectShape, Shape } from '../schema/shape.ts';
@@ -9,7 +9,8 @@ import { topKeys } from '../schema/top.ts';
 import { didYouMean, nearest } from '../suggest.ts';
 
 export function unknownKey(key: string, entry: Entry, shape: ObjectShape, path: Path | null, sink: Diagnostics): void {
-  sink.error(entry.key, step(path, key), 'unknown key', hint(key, entry, shape));
+  const below = step(path, key);
+  sink.error(entry.key, below, `unknown key ${nameOf(below)}`, hint(key, entry, shape));
 }
 
 function hint(key: string, entry: Entry, shape: ObjectShape): string {

@@ -4,7 +4,7 @@
  */
 import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Document, type Pair, type Scalar as YamlScalar, type YAMLMap, type YAMLSeq } from 'yaml';
 import type { Diagnostics } from '../diagnostics.ts';
-import { step, type Path } from '../path.ts';
+import { nameOf, step, type Path } from '../path.ts';
 import type { Limits } from './limits.ts';
 import { parseQuick } from './quick.ts';
 import { scan, scanDepth } from './scan.ts';
@@ -134,7 +134,7 @@ class Builder {
       const earlier = entries.get(key);
       if (earlier) {
         const first = this.#source.position(earlier.key.offset);
-        this.#fail(at, step(path, key), 'the key is given twice', `the first one is on line ${first.line}`);
+        this.#fail(at, step(path, key), `the key ${nameOf(step(path, key))} is given twice`, `the first one is on line ${first.line}`);
       } else if (value) entries.set(key, { key: { source: this.#source, offset: at }, value });
     }
     for (const merge of merges) this.#merge(entries, merge.pair.value, merge.offset, path);
@@ -147,7 +147,7 @@ class Builder {
     if (!node) return;
     for (const source of node.kind === 'seq' ? node.items : [node]) {
       if (source.kind !== 'map') {
-        this.#fail(offset, step(path, '<<'), '<< merges mappings only');
+        this.#fail(offset, step(path, '<<'), `<< merges mappings only, and ${path ? `in ${nameOf(path)} ` : ''}there is something else`);
         return;
       }
       this.#nodes += source.entries.size;

@@ -1,6 +1,7 @@
 /** A service's container. */
 import type { ContainerSpec } from '../../spec.ts';
 import type { StackContext } from './context.ts';
+import { nameOf } from '../path.ts';
 import { makeHealthcheck } from './health.ts';
 import { imageProblem } from './image.ts';
 import type { MadeLimits } from './limits.ts';
@@ -61,7 +62,7 @@ function makeImage(service: Reader): string {
   if (image === undefined) {
     // With `build` the refusal of that key says all; an `extends` that is still there failed, and its error says all.
     const said = ['build', 'provider', 'extends'].some((key) => service.has(key));
-    if (!service.has('image') && !said) service.error('the service has no image', 'name one: image: …');
+    if (!service.has('image') && !said) service.error(`the service ${nameOf(service.path)} has no image`, 'name one: image: …');
     else if (service.has('image') && service.at('image').node) service.at('image').error('the image is empty', 'name one');
     return '';
   }

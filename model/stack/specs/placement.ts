@@ -65,7 +65,7 @@ function takeLabels(labels: Reader, take: (at: Reader, text: string, dialect: Di
     if (label.node?.kind !== 'scalar') continue;
     const list = jsonStrings(label.node.text);
     if (list === null) {
-      label.error(`must be a JSON list of strings, such as ["type==frontend"]`);
+      label.error(`com.docker.swarm.${key} must be a JSON list of strings, such as ["type==frontend"]`);
       continue;
     }
     for (const text of list) {

@@ -22,9 +22,9 @@ function identity(of: Reader, key: string, stack: string): { readonly name: stri
     oldName = of.at('external').text('name');
   } else if (external?.kind === 'scalar') {
     const text = external.text.toLowerCase();
-    if (text !== 'true' && text !== 'false' && text !== '') of.at('external').error(`must be true or false, not ${JSON.stringify(external.text)}`);
+    if (text !== 'true' && text !== 'false' && text !== '') of.at('external').error(`external must be true or false, not ${JSON.stringify(external.text)}`);
     isExternal = text === 'true';
-  } else if (external) of.at('external').error('must be true or false');
+  } else if (external) of.at('external').error('external must be true or false');
   const name = of.text('name') || oldName || (isExternal ? key : `${stack}_${key}`);
   if (!clusterName.test(name)) (of.has('name') ? of.at('name') : of).error(`${JSON.stringify(name)} is not a proper name`, 'names begin with a letter or digit and are made of letters, digits, _ . -');
   return { name, external: isExternal };
@@ -74,13 +74,13 @@ export function makeFileObject(kind: 'secret' | 'config', of: Reader, key: strin
   const sources = ['file', 'environment', 'content'].filter((source) => of.has(source));
   const [source] = sources;
   if (source === undefined || sources.length > 1) {
-    if (source !== undefined || !of.has('driver')) of.error(source === undefined ? `the ${kind} has no content` : `a ${kind} has one of ${sources.join(', ')}, not several`, 'give it file, environment or content, or external: true');
+    if (source !== undefined || !of.has('driver')) of.error(source === undefined ? `the ${kind} ${key} has no content` : `the ${kind} ${key} has ${sources.join(' and ')}, but may have only one of them`, 'give it file, environment or content, or external: true');
     return base;
   }
   const data = contentOf(of, source, session, lookup);
   if (data === null) return base;
   if (data.length > session.limits.objectBytes) {
-    of.at(source).error(`the ${kind} has ${data.length} bytes, more than ${session.limits.objectBytes}, the limit`, 'put large files into the image or a volume');
+    of.at(source).error(`the ${kind} ${key} has ${data.length} bytes, more than ${session.limits.objectBytes}, the limit`, 'put large files into the image or a volume');
     return base;
   }
   return { ...base, content: base64(data), digest: `sha256:${sha256(data)}` };

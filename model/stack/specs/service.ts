@@ -62,7 +62,7 @@ export function makeService(service: Reader, name: string, context: StackContext
 function makeDependencies(service: Reader, name: string, context: StackContext): readonly Dependency[] {
   const made = new Map<string, Dependency>();
   const known = (target: string, required: boolean, at: Reader): boolean => {
-    if (target === name) at.error('a service cannot depend on itself');
+    if (target === name) at.error(`the service ${name} cannot depend on itself`);
     else if (context.services.has(target)) return true;
     else if (required) {
       const profiles = context.inactive.get(target);

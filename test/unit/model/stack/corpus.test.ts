@@ -47,14 +47,14 @@ const refusals = [
 /** An image or constraint that a variable without value leaves half written: Swarm refuses it later, we at once. */
 const halfWritten = [/the value is missing/, /there is nothing between two slashes/];
 /** Overrides of another file, which we do not have. */
-const partial = [/the service has no image/, /there is no (service|network)/];
+const partial = [/the service \S+ has no image/, /there is no (service|network)/];
 /** Mistakes of the files themselves, and extensions of a base that is not here. */
 const mistakes: Readonly<Record<string, RegExp>> = {
   '162-docker-elk-extensions-filebeat-filebeat-compose.yml': /there is no (service|network) "(elk|elasticsearch)"/,
   '165-docker-elk-extensions-heartbeat-heartbeat-compose.yml': /there is no (service|network) "(elk|elasticsearch)"/,
   '282-swarm-stacks-vault-transit.yml': /\$\? is no variable/,
   '339-docker-swarm-apps-proxy-nginx-cache-docker-compose.yml': /"<" is not allowed in an image's name/,
-  '345-docker-swarm-apps-traefik-app-compose.yml': /deploy.labels\[\d\]: must be KEY=VALUE, not a mapping/,
+  '345-docker-swarm-apps-traefik-app-compose.yml': /deploy.labels\[\d\]: labels\[\d\] must be KEY=VALUE, not a mapping/,
 };
 
 function unexplained(row: Row, result: LoadResult): readonly string[] {

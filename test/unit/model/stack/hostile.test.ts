@@ -24,8 +24,8 @@ describe('YAML', () => {
 
   test('a key given twice names both places', () => {
     expect(errorsOf('services:\n  web:\n    image: a\n    image: b\n  web:\n    image: c')).toEqual([
-      '4:5 services.web.image: the key is given twice; the first one is on line 3',
-      '5:3 services.web: the key is given twice; the first one is on line 2',
+      '4:5 services.web.image: the key image is given twice; the first one is on line 3',
+      '5:3 services.web: the key web is given twice; the first one is on line 2',
     ]);
   });
 
@@ -146,7 +146,7 @@ describe('names and numbers', () => {
   });
 
   test('integers beyond 2^53', () => {
-    expect(errorsOf(webStack('deploy: { replicas: 9007199254740993 }'))).toEqual(['4:25 services.web.deploy.replicas: 9007199254740993 is beyond 2^53']);
+    expect(errorsOf(webStack('deploy: { replicas: 9007199254740993 }'))).toEqual(['4:25 services.web.deploy.replicas: replicas: 9007199254740993 is beyond 2^53']);
     expect(errorsOf(webStack('mem_limit: 99999999999999999999'))[0]).toContain('is no size');
     expect(stackOf(webStack('environment: { N: 12345678901234567890 }')).services['web']?.template.containers[0]?.env).toEqual({ N: '12345678901234567890' });
   });

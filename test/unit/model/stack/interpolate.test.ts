@@ -67,7 +67,7 @@ describe('in stacks', () => {
 
   test('values that become numbers and booleans', () => {
     expect(load(webStack('deploy: { replicas: "${N}" }\ninit: ${I}'), { env: { N: '3', I: 'yes' } })).toMatchObject({ ok: true, stack: { services: { web: { mode: { replicas: 3 }, template: { containers: [{ init: true }] } } } } });
-    expect(errorsOf(webStack('deploy: { replicas: "${N}" }'), { env: { N: 'many' } })).toEqual(['4:25 services.web.deploy.replicas: must be a whole number, not "many"']);
+    expect(errorsOf(webStack('deploy: { replicas: "${N}" }'), { env: { N: 'many' } })).toEqual(['4:25 services.web.deploy.replicas: replicas must be a whole number, not "many"']);
   });
 
   test('COMPOSE_PROJECT_NAME is the name of the stack, wherever it comes from', () => {

@@ -67,8 +67,8 @@ describe('-f -f', () => {
 
   test('errors name the file they are in', () => {
     expect(errorsOf([webStack('prots: []'), webStack('deploy: { replicas: x }')])).toEqual([
-      '4:5 services.web.prots: unknown key; did you mean ports?',
-      'stack.1.yml:4:25 services.web.deploy.replicas: must be a whole number, not "x"',
+      '4:5 services.web.prots: unknown key prots; did you mean ports?',
+      'stack.1.yml:4:25 services.web.deploy.replicas: replicas must be a whole number, not "x"',
     ]);
   });
 });
@@ -112,7 +112,7 @@ describe('extends', () => {
     ['services: { a: { extends: b }, b: { extends: c }, c: { extends: a } }', 'services extend each other: a → b → c → a'],
     ['services: { a: { extends: webb, image: x }, web: { image: x } }', 'there is no service webb; did you mean web?'],
     ['services: { a: { extends: { service: x, file: none.yml }, image: x } }', 'there is no file none.yml'],
-    ['services: { a: { extends: { file: none.yml }, image: x } }', 'service is missing'],
+    ['services: { a: { extends: { file: none.yml }, image: x } }', 'extends lacks service'],
     ['services: { a: { extends: { service: nope, file: base/common.yml }, image: x } }', 'there is no service nope in base/common.yml'],
   ])('%s', (stack, message) => {
     expect(errorsOf(stack, { on })[0]).toContain(message);
@@ -215,5 +215,5 @@ describe('env_file and label_file', () => {
 });
 
 test('an empty key is warned about', () => {
-  expect(warningsOf(webStack('ports:\nenvironment:\n'))).toEqual(['4:11 services.web.ports: there is nothing here; it is taken as absent', '5:17 services.web.environment: there is nothing here; it is taken as absent']);
+  expect(warningsOf(webStack('ports:\nenvironment:\n'))).toEqual(['4:11 services.web.ports: ports is empty; it is taken as absent', '5:17 services.web.environment: environment is empty; it is taken as absent']);
 });

@@ -65,7 +65,7 @@ describe('volumes', () => {
     ['"dat:/d"', 'there is no volume "dat"; did you mean data?'], ['"src/app:/d"', 'there is no volume "src/app"; a path on the host begins with / or ./: ./src/app'], ['"data:/d:rox"', 'there is no option "rox" for a volume; the options are ro, rw, nocopy'],
     ['"data:/"', 'nothing can be mounted at /'], ['"a:b:c:d"', 'too many colons; write SOURCE:TARGET[:ro]; a path with a colon needs the long syntax'], ['"data::ro"', 'there is nothing between two colons; write SOURCE:TARGET[:ro]'],
     ['"C:\\\\data:/d"', 'Windows paths do not exist on Linux hosts; write the path on the host, such as /srv/data'], ['{ type: npipe, source: x, target: /d }', 'mounts of type npipe are not supported; use volume, bind or tmpfs'],
-    ['{ type: bind, target: /d }', 'a bind mount needs a source; name a path on the host'], ['{ source: data, target: /d }', 'type is missing'], ['{ type: volume, source: data, target: /d, bind: { propagation: shared } }', 'bind says nothing about a mount of type volume; remove it, or change type'],
+    ['{ type: bind, target: /d }', 'a bind mount needs a source; name a path on the host'], ['{ source: data, target: /d }', 'volumes[0] lacks type'], ['{ type: volume, source: data, target: /d, bind: { propagation: shared } }', 'bind says nothing about a mount of type volume; remove it, or change type'],
   ])('%s', (text, message) => {
     const [error] = wrong(`volumes: [${text}]`, rest);
     expect(error?.replace(/^\S+: /, '')).toBe(message);
@@ -92,11 +92,11 @@ describe('commands, environment, labels', () => {
   test.each([
     ['image: Nginx', '"Nginx" must be in small letters'], ['image: a:b:c', '"b:c" is no tag'], ['image: ""', 'the image is empty; a variable in it may not be set'], ['image: "nginx:"', 'the tag after the colon is missing'], ['image: a//b', 'there is nothing between two slashes'],
     ['image: a@sha256:123', '"sha256:123" is no digest'], ['image: "a b"', '" " is not allowed in an image\'s name'],
-    ['command: "a \'b"', 'the \' is not closed; write the command as a list, or close the quote'], ['stop_signal: SIGFOO', '"SIGFOO" is no signal; write such as SIGTERM or SIGINT'], ['stop_grace_period: 10', '"10" is no duration; give the unit, such as 10s'],
-    ['ulimits: { files: 3 }', expect.stringContaining('there is no ulimit "files"')], ['ulimits: { nofile: { soft: 3, hard: 2 } }', 'the soft limit 3 is above the hard limit 2'], ['ulimits: { nofile: { soft: 3 } }', 'hard is missing'],
-    ['restart: sometimes', '"sometimes" is no restart policy; use "no", always, on-failure, on-failure:N or unless-stopped'], ['tty: maybe', 'must be true or false, not "maybe"'], ['cap_add: NET_ADMIN', 'must be a list, not "NET_ADMIN"'], ['environment: text', 'must be a mapping or a list of KEY=VALUE, not "text"'],
-    ['environment: { A: [1] }', 'must be a single value, not a list'], ['command: { a: b }', 'must be a command: a string or a list, not a mapping'], ['ulimits: [a]', 'must be a mapping, not a list'], ['working_dir: app', 'a directory in the container begins with /, unlike "app"'],
-    ['hostname: a_b', '"a_b" cannot be a host\'s name; use letters, digits and -'], ['dns: [dns.example]', '"dns.example" is no IP address'], ['extra_hosts: ["a"]', 'must be HOST=ADDRESS, not "a"'], ['extra_hosts: { a: b }', '"b" is no IP address'], ['pull_policy: soon', 'there is no pull policy "soon"; the policies are always, missing and never'],
+    ['command: "a \'b"', 'command: the \' is not closed; write the command as a list, or close the quote'], ['stop_signal: SIGFOO', '"SIGFOO" is no signal; write such as SIGTERM or SIGINT'], ['stop_grace_period: 10', 'stop_grace_period: "10" is no duration; give the unit, such as 10s'],
+    ['ulimits: { files: 3 }', expect.stringContaining('there is no ulimit "files"')], ['ulimits: { nofile: { soft: 3, hard: 2 } }', 'the soft limit 3 is above the hard limit 2'], ['ulimits: { nofile: { soft: 3 } }', 'nofile lacks hard'],
+    ['restart: sometimes', '"sometimes" is no restart policy; use "no", always, on-failure, on-failure:N or unless-stopped'], ['tty: maybe', 'tty must be true or false, not "maybe"'], ['cap_add: NET_ADMIN', 'cap_add must be a list, not "NET_ADMIN"'], ['environment: text', 'environment must be a mapping or a list of KEY=VALUE, not "text"'],
+    ['environment: { A: [1] }', 'A must be a single value, not a list'], ['command: { a: b }', 'command must be a string or a list, not a mapping'], ['ulimits: [a]', 'ulimits must be a mapping, not a list'], ['working_dir: app', 'a directory in the container begins with /, unlike "app"'],
+    ['hostname: a_b', '"a_b" cannot be a host\'s name; use letters, digits and -'], ['dns: [dns.example]', '"dns.example" is no IP address'], ['extra_hosts: ["a"]', 'extra_hosts[0] must be HOST=ADDRESS, not "a"'], ['extra_hosts: { a: b }', 'a: "b" is no IP address'], ['pull_policy: soon', 'there is no pull policy "soon"; the policies are always, missing and never'],
     ['environment: { N: "{{.Node.ID}}" }', 'the template {{.Node.ID}} is not supported yet; the host name of a container is in /etc/hostname'],
   ])('%s', (body, message) => {
     expect(wrong(body).map((error) => error.replace(/^\S+?: /, ''))[0]).toEqual(message);
@@ -201,7 +201,7 @@ describe('deploy', () => {
     ['mem_limit: 256', '256 bytes of memory are too few for a container; did you mean 256m?'],
     ['deploy: { resources: { limits: { memory: 10m }, reservations: { memory: 20m } } }', 'more memory is reserved than the limit allows'],
     ['deploy: { resources: { limits: { cpus: 1 }, reservations: { cpus: 2 } } }', 'more CPUs are reserved than the limit allows'],
-    ['memswap_limit: 1g', 'memswap_limit needs a memory limit; give mem_limit too'], ['cpuset: a', '"a" is no list of CPUs; write such as "0-3" or "0,2"'], ['cpus: 1\ncpu_quota: 1000', 'cpus and cpu_quota say the same; keep cpus'], ['cpus: half', 'must be a number, not "half"'],
+    ['memswap_limit: 1g', 'memswap_limit needs a memory limit; give mem_limit too'], ['cpuset: a', '"a" is no list of CPUs; write such as "0-3" or "0,2"'], ['cpus: 1\ncpu_quota: 1000', 'cpus and cpu_quota say the same; keep cpus'], ['cpus: half', 'cpus must be a number, not "half"'],
   ])('%s', (body, message) => expect(wrong(body).map((error) => error.replace(/^\S+?: /, ''))).toEqual([message]));
 
   test('labels are the service\'s, not the container\'s', () => {
@@ -264,7 +264,7 @@ describe('depends_on', () => {
   test('mistakes', () => {
     expect(wrong('depends_on: [dbb]', '  db: { image: x }\n')).toEqual(['services.web.depends_on.dbb: there is no service "dbb"; did you mean db?']);
     expect(wrong('depends_on: [db, db]', '  db: { image: x }\n')).toEqual(['services.web.depends_on[1]: "db" is listed twice']);
-    expect(wrong('depends_on: [web]')[0]).toContain('a service cannot depend on itself');
+    expect(wrong('depends_on: [web]')[0]).toContain('the service web cannot depend on itself');
     expect(wrong('depends_on: [db]', '  db: { image: x, depends_on: [mq] }\n  mq: { image: x, depends_on: [web] }\n')[0]).toContain('services depend on each other: web → db → mq → web');
     expect(wrong('depends_on: { db: { condition: healthy } }', '  db: { image: x }\n')[0]).toContain('"healthy" is none of');
   });
@@ -304,7 +304,7 @@ describe('secrets and configs', () => {
   });
 
   test.each([
-    ['secrets: { a: {} }', 'the secret has no content; give it file, environment or content, or external: true'], ['secrets: { a: { file: x, content: y } }', 'a secret has one of file, content, not several'],
+    ['secrets: { a: {} }', 'the secret a has no content; give it file, environment or content, or external: true'], ['secrets: { a: { file: x, content: y } }', 'the secret a has file and content, but may have only one'],
     ['secrets: { a: { file: none.txt } }', 'there is no file none.txt'], ['secrets: { a: { environment: NOPE } }', 'the variable NOPE is not set'], ['configs: { a: { external: true, file: x } }', 'file cannot stand beside external: true'],
     ['secrets: { a: { driver: vault } }', 'driver: vault is refused|driver is refused'], ['configs: { a: { template_driver: golang, content: x } }', 'template_driver'],
   ])('%s', (text, message) => expect(errorsOf(`${text}\n${webStack('tty: true')}`)[0]).toMatch(new RegExp(message)));
