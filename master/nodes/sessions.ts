@@ -5,13 +5,14 @@
 import { status as grpcStatus } from '@grpc/grpc-js';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import { TsorchError } from '../../model/errors.ts';
+import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { NodeStatus } from '../../model/node.ts';
 import type { PodStatus } from '../../model/pod.ts';
 import type { AgentMessage, Hello, StatusReport } from '../../proto/gen/tsorch/node.ts';
 import type { Change, Store } from '../store/port.ts';
 import type { World } from '../world.ts';
 import type { Liveness } from './liveness.ts';
+import { decodeNodeStatus, decodePodStatus } from './decode.ts';
 import { refuse } from './refuse.ts';
 import { Reports } from './reports.ts';
 import { Session, type SessionStream } from './session.ts';
@@ -110,10 +111,13 @@ export class Sessions {
   }
 
   #onMessage(session: Session, message: AgentMessage): void {
+    // One that was ended may still have said something.
+    if (this.#sessions.get(session.node) !== session) return;
     switch (message.kind?.$case) {
       case 'hello':
         this.#hello(session, message.kind.value).catch((error: unknown) => {
           this.#options.log.warn('session refused', { node: session.node, error });
+          refuse(session.stream, isCode(error, 'invalid') ? grpcStatus.INVALID_ARGUMENT : grpcStatus.UNAVAILABLE, describeError(error));
           this.#end(session, 'refused');
         });
         return;
@@ -130,7 +134,7 @@ export class Sessions {
 
   async #hello(session: Session, hello: Hello): Promise<void> {
     const { store, world, liveness, log } = this.#options;
-    const status: NodeStatus = { ...(JSON.parse(hello.status) as NodeStatus), id: session.node };
+    const status: NodeStatus = decodeNodeStatus(hello.status, session.node);
     const known = world.get('nodestatus', session.node);
     const lease = this.#options.lease();
     const { revision } = await store.commit([
@@ -161,8 +165,13 @@ export class Sessions {
   #status(session: Session, report: StatusReport): void {
     const { world, log } = this.#options;
     const seen = new Set<string>();
+    let whole = report.full;
     for (const text of report.pods) {
-      const status = JSON.parse(text) as PodStatus;
+      const status = this.#decode(session, text);
+      if (!status) {
+        whole = false;
+        continue;
+      }
       // A node speaks for its own pods only. A pod this master has not heard of yet is either brand new or long deleted; the
       // agent repeats a status that matters when its assignment comes again.
       if (world.get('pods', status.id)?.node !== session.node) {
@@ -175,10 +184,19 @@ export class Sessions {
     for (const id of report.gone) {
       if (this.#nodeOf.get(id) === session.node || world.get('podstatus', id)?.node === session.node) this.#reports.add(id, null);
     }
-    if (!report.full) return;
+    if (!whole) return;
     // What it does not speak of in a full report, it does not have.
     for (const id of this.#podsOf.get(session.node) ?? emptySet) {
       if (!seen.has(id) && world.get('podstatus', id) !== undefined) this.#reports.add(id, null);
+    }
+  }
+
+  #decode(session: Session, text: string): PodStatus | null {
+    try {
+      return decodePodStatus(text);
+    } catch (error) {
+      this.#options.log.warn('a status is ignored', { node: session.node, error });
+      return null;
     }
   }
 

@@ -1,0 +1,49 @@
+/**
+ * What agents say of themselves and their pods, checked before it goes any further: everything behind here, and every other master,
+ * takes it at its word. More fields than ours are fine, an agent may be newer.
+ */
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import { TsorchError } from '../../model/errors.ts';
+import type { NodeStatus } from '../../model/node.ts';
+import type { PodStatus } from '../../model/pod.ts';
+
+const text = Type.String({ maxLength: 4096 });
+const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+const nodeStatus = Compile(Type.Object({
+  address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
+  engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text,
+}));
+
+const podStatus = Compile(Type.Object({
+  id: Type.String({ minLength: 1, maxLength: 256 }), node: text,
+  phase: Type.Union((['pending', 'assigned', 'preparing', 'starting', 'running', 'stopping', 'succeeded', 'failed', 'lost'] as const).map((phase) => Type.Literal(phase))),
+  ready: Type.Boolean(), message: Type.String({ maxLength: 65_536 }), restarts: amount, since: Type.Number(),
+  containers: Type.Array(Type.Object({
+    name: text, image: text, imageDigest: Type.Optional(text), pid: Type.Optional(Type.Number()), exitCode: Type.Optional(Type.Number()), oomKilled: Type.Optional(Type.Boolean()),
+    health: Type.Optional(Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')])),
+  }), { maxItems: 1000 }),
+}));
+
+/** The status of the node that has this id by its certificate. Throws `invalid`. */
+export function decodeNodeStatus(json: string, id: string): NodeStatus {
+  const value = parse(json);
+  if (!nodeStatus.Check(value)) throw new TsorchError('invalid', `the status of node ${id} makes no sense`);
+  return { ...(value as Omit<NodeStatus, 'id'>), id };
+}
+
+/** Throws `invalid`. */
+export function decodePodStatus(json: string): PodStatus {
+  const value = parse(json);
+  if (!podStatus.Check(value)) throw new TsorchError('invalid', `the status of a pod makes no sense: ${json.slice(0, 200)}`);
+  return value as PodStatus;
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new TsorchError('invalid', `a status is not JSON: ${json.slice(0, 200)}`, { cause });
+  }
+}
