@@ -57,6 +57,7 @@ export class EbpfPlane {
     }
   }
 
+  /** Whether this process has put its programs in place. */
   get attached(): boolean {
     return this.#attached;
   }
