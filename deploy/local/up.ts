@@ -120,8 +120,8 @@ async function adminContext(names: ClusterNames, spec: ClusterSpec): Promise<Con
 }
 
 async function startHosts(options: UpOptions, names: ClusterNames, spec: ClusterSpec, client: ApiClient, say: (detail: string) => void): Promise<readonly NodeListItem[]> {
-  // A token is for joining; hosts that have joined keep their certificates and do not need the file.
-  const { token } = await client.json<{ token: string }>('POST', '/v1/tokens', { body: { role: 'node', ttlMs: Math.max(options.timeoutMs, 600_000) } });
+  // A token is for joining; hosts that have joined keep their certificates and do not need it.
+  const { id, token } = await client.json<{ id: string; token: string }>('POST', '/v1/tokens', { body: { role: 'node', ttlMs: Math.max(options.timeoutMs, 600_000) } });
   await writeFile(tokenFile(names), `${token}\n`, { mode: 0o600 });
   const processes = [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`))];
   for (const host of spec.hosts) {
@@ -142,6 +142,7 @@ async function startHosts(options: UpOptions, names: ClusterNames, spec: Cluster
   });
   if (left) throw new TsorchError('timeout', `${left.join(', ')} not ready`, { hint: await lastWords(`${names.logDir}/${left[0]}${spec.split ? '-agent' : ''}.log`) });
   await rm(tokenFile(names), { force: true });
+  await client.json('DELETE', `/v1/tokens/${segment(id)}`);
   return Promise.all(nodes.map((node) => relabel(client, node, spec)));
 }
 
