@@ -24,10 +24,15 @@ export function errorBody(error: TsorchError): ApiErrorBody {
 /** Fastify's own failures in our terms. */
 export function toTsorchError(error: unknown): TsorchError {
   if (error instanceof TsorchError) return error;
-  const failure = error as { validation?: readonly { instancePath: string; message?: string }[]; statusCode?: number; message?: string };
+  const failure = error as Failure;
   const first = failure.validation?.[0];
   if (first) {
     const path = first.instancePath.replace(/^\//, '').replaceAll('/', '.');
+    const surplus = first.params?.additionalProperty;
+    if (typeof surplus === 'string') {
+      const whole = path === '' ? surplus : `${path}.${surplus}`;
+      return new TsorchError('invalid', `${whole} is not known here`, { path: whole, hint: 'leave it away, or check how it is written', cause: error });
+    }
     return new TsorchError('invalid', `${path || 'the request'} ${first.message ?? 'is not valid'}`, { path, cause: error });
   }
   if (failure.statusCode === 413) return new TsorchError('invalid', 'the request is larger than this call allows', { cause: error });
@@ -35,11 +40,22 @@ export function toTsorchError(error: unknown): TsorchError {
   return new TsorchError('internal', failure.message ?? String(error), { cause: error });
 }
 
+/** What fastify throws. */
+interface Failure {
+  readonly validation?: readonly { readonly instancePath: string; readonly message?: string; readonly params?: { readonly additionalProperty?: unknown } }[];
+  readonly statusCode?: number;
+  readonly message?: string;
+}
+
+/** These say more than our code does. */
+const keptStatus: ReadonlySet<number | undefined> = new Set([413, 415]);
+
 export function installErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
     const known = toTsorchError(error);
     if (known.code === 'internal') log.error('request failed', { method: request.method, url: request.url, error, stack: (error as Error).stack });
-    return reply.status(httpStatus(known.code)).send(errorBody(known));
+    const { statusCode } = error as Failure;
+    return reply.status(statusCode !== undefined && keptStatus.has(statusCode) ? statusCode : httpStatus(known.code)).send(errorBody(known));
   });
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send(errorBody(new TsorchError('not-found', `there is no ${request.method} ${request.url.split('?')[0]}`, { hint: 'see /v1/openapi.json' }))));

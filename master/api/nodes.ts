@@ -9,8 +9,12 @@ import type { Op } from '../store/port.ts';
 import { findNode } from './targets.ts';
 import { nodeItems, type ViewInput } from './views.ts';
 
+const labelKey = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$' });
+const labelValue = Type.String({ maxLength: 256 });
+export const nodeLabels = Type.Record(labelKey, labelValue, { additionalProperties: false });
+
 const patch = Type.Object({
-  labels: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$' }), Type.Union([Type.String({ maxLength: 256 }), Type.Null()]))),
+  labels: Type.Optional(Type.Record(labelKey, Type.Union([labelValue, Type.Null()]), { additionalProperties: false })),
   availability: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('pause'), Type.Literal('drain')])),
 }, { additionalProperties: false });
 type Patch = Type.Static<typeof patch>;

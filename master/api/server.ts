@@ -19,10 +19,12 @@ export interface ServerOptions {
   readonly version: string;
 }
 
-/** Calls that answer without a certificate. */
-const open = new Set(['/v1/enrol']);
-/** The one call that is for nodes, and for nobody else. */
+/** The call that answers without a certificate. */
+const open = '/v1/enrol';
+/** The one that is for nodes, and for nobody else. */
 const nodesOwn = '/v1/renew';
+/** It reads by its method, and is none the less for administrators. */
+const exec = '/v1/exec';
 
 /** A stack file's specs stay below this; image archives have a limit of their own. */
 const bodyLimit = 16 * 1024 * 1024;
@@ -50,7 +52,15 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
     },
   });
   await app.register(websocket, { options: { maxPayload: 4 * 1024 * 1024 } });
+  // The plugin hides its routes from the document.
+  plain.addHook('onRoute', ({ schema }) => {
+    if (schema?.summary !== undefined) schema.hide = false;
+  });
   plain.addHook('onRequest', async (request) => authorize(request, options.identify));
+  // The plugin hides its routes from the document.
+  plain.addHook('onRoute', ({ schema }) => {
+    if (schema?.summary !== undefined) schema.hide = false;
+  });
   plain.addHook('onRequest', async (request, reply) => limitBodyTime(request, reply.raw));
   install(plain);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
@@ -75,18 +85,18 @@ function limitBodyTime(request: FastifyRequest, response: ServerResponse): void 
 }
 
 async function authorize(request: FastifyRequest, identify: ServerOptions['identify']): Promise<void> {
-  if (open.has(request.url.split('?')[0] ?? '')) return;
+  // By the route that will answer: one route has many spellings.
+  const route = request.routeOptions.url;
+  if (route === open) return;
   const identity = identify(request.raw.socket as TLSSocket);
   if (!identity) {
     throw new TsorchError('unauthenticated', 'a client certificate of this cluster is needed', { hint: 'run tsorch login' });
   }
-  const path = request.url.split('?')[0] ?? '';
-  if (path === nodesOwn) {
+  if (route === nodesOwn) {
     if (identity.role === 'node') return;
     throw new TsorchError('forbidden', 'only nodes renew their certificate here', { hint: 'people log in again: tsorch login' });
   }
   const reads = request.method === 'GET' || request.method === 'HEAD';
-  const exec = request.url.startsWith('/v1/exec');
-  if (identity.role === 'admin' || (identity.role === 'viewer' && reads && !exec)) return;
-  throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${path}`);
+  if (identity.role === 'admin' || (identity.role === 'viewer' && reads && route !== exec)) return;
+  throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${request.url.split('?')[0]}`);
 }

@@ -7,6 +7,7 @@ import { TsorchError } from '../../model/errors.ts';
 import type { Node } from '../../model/node.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import type { TokenRecord } from '../store/port.ts';
+import { nodeLabels } from './nodes.ts';
 
 export interface Trust {
   /** A new token and the record to store for it. */
@@ -24,7 +25,7 @@ const tokenBody = Type.Object({
 }, { additionalProperties: false });
 const enrolBody = Type.Object({
   token: Type.String({ maxLength: 512 }), csr: Type.String({ maxLength: 16_384 }), name: Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$' }),
-  labels: Type.Record(Type.String(), Type.String({ maxLength: 256 })),
+  labels: nodeLabels,
 }, { additionalProperties: false });
 
 const dayMs = 86_400_000;
