@@ -47,9 +47,11 @@ export interface Times {
   /** A lost session is given this long to come back before its pods are replaced: an agent's restart takes one second. */
   readonly graceMs: number;
   readonly startGraceMs: number;
+  /** The same while the node's proxy still has its stream: the host lives, only its agent does not. */
+  readonly witnessedGraceMs: number;
 }
 
-const usual: Times = { heartbeatMs: 500, silenceMs: 2_500, graceMs: 2_500, startGraceMs: 8_000 };
+const usual: Times = { heartbeatMs: 500, silenceMs: 2_500, graceMs: 3_000, startGraceMs: 8_000, witnessedGraceMs: 20_000 };
 const sessionLeaseMs = 10_000;
 
 export interface Serving {
@@ -76,10 +78,16 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
 
   const leadership: { current: Epoch | null } = { current: null };
   const events = new Events(clock);
-  const liveness = new Liveness({ clock, graceMs: times.graceMs, startGraceMs: times.startGraceMs });
+  const liveness = new Liveness({ clock, ...times });
   const lease = holdSessionLease(store, clock, log, signal);
   const planner = new Planner(world, liveness, signal);
-  const tables: TablePublisher = new TablePublisher({ world, stateOf: (node) => liveness.state(node), log: log.child('tables'), signal });
+  const tables: TablePublisher = new TablePublisher({
+    world, stateOf: (node) => liveness.state(node), log: log.child('tables'), signal,
+    onWatcher: (node, began) => {
+      liveness.witness(node, began);
+      planner.nodeChanged(node);
+    },
+  });
   const sessions = new Sessions({
     store, world, liveness, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
     heartbeatMs: times.heartbeatMs, silenceMs: times.silenceMs,

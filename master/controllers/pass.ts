@@ -24,15 +24,14 @@ export function startPlanner(context: Context, planner: Planner, signal: AbortSi
     name: 'planner', clock, log, signal, backoffMs: 20, maxBackoffMs: 2_000,
     run: async () => {
       const nextNode = planner.tick();
-      const work = planner.work.take();
-      let wake: number | undefined;
+      const work = planner.work.take(performance.now());
       try {
-        wake = await pass(context, planner, work);
+        await pass(context, planner, work);
       } catch (error) {
         planner.work.all();
         throw error;
       }
-      const waits = [nextNode, wake].filter((ms) => ms !== undefined);
+      const waits = [nextNode, planner.work.next(performance.now())].filter((ms) => ms !== undefined);
       return waits.length === 0 ? undefined : Math.max(5, Math.min(...waits));
     },
   });
@@ -44,26 +43,26 @@ export function startPlanner(context: Context, planner: Planner, signal: AbortSi
   return loop;
 }
 
-/** One decision and its commit. Resolves to when to look again. */
-async function pass(context: Context, planner: Planner, work: { readonly services: ReadonlySet<string> | 'all' }): Promise<number | undefined> {
+/** One decision and its commit. */
+async function pass(context: Context, planner: Planner, work: { readonly services: ReadonlySet<string> | 'all' }): Promise<void> {
   const { world, events, clock } = context;
   const now = performance.now();
   const ids = work.services === 'all' ? new Set([...world.maps.services.keys(), ...planner.servicesWithPods()]) : work.services;
   const ops: Op[] = [];
   const created: Pod[] = [];
   const gone = new Set<string>();
-  let wakeAt: number | null = null;
   for (const id of ids) {
     const input = planner.input(id, world.maps, now);
-    const pods = planner.podsOf(id);
     if (!input) {
-      const actions = reconcileRemoved({ pods: planner.podsOf(id), statuses: planner.statusesOf(planner.podsOf(id)), nodes: planner.views });
+      planner.work.alarm(id, null);
+      const pods = planner.podsOf(id);
+      const actions = reconcileRemoved({ pods, statuses: planner.statusesOf(pods), nodes: planner.views });
       ops.push(...podOps(actions, (pod) => world.entry('pods', pod)));
       note(events, actions, gone);
       continue;
     }
     const plan = reconcileService(input);
-    if (plan.wakeAt !== null && (wakeAt === null || plan.wakeAt < wakeAt)) wakeAt = plan.wakeAt;
+    planner.work.alarm(id, plan.wakeAt);
     if (plan.update) events.add(`service/${id}`, `update ${plan.update.state}${plan.update.message === '' ? '' : `: ${plan.update.message}`}`);
     note(events, plan.actions, gone);
     for (const op of opsOf(plan, { service: world.entry('services', id) as Entry<'services'>, status: world.entry('servicestatus', id), pods: (pod) => world.entry('pods', pod), newId: podId, now: clock.now() })) {
@@ -83,7 +82,6 @@ async function pass(context: Context, planner: Planner, work: { readonly service
     for (const op of ops) if (op.op === 'put' && op.kind === 'pods' && op.value.node !== null && op.value.ip !== null && world.get('pods', op.id)?.ip !== op.value.ip) planner.releaseAddress(op.value.node, op.value.ip);
     throw error;
   }
-  return wakeAt === null ? undefined : Math.max(0, wakeAt - performance.now());
 }
 
 const verbs = { drain: 'draining', stop: 'stopping', delete: 'removed' } as const;

@@ -2,6 +2,7 @@
 export class Work {
   #services: Set<string> | 'all' = 'all';
   #unplaced = false;
+  readonly #alarms = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
   get idle(): boolean {
@@ -23,11 +24,30 @@ export class Work {
     for (const listener of this.#listeners) listener();
   }
 
-  take(): { readonly services: ReadonlySet<string> | 'all' } {
+  /** The service wants to be looked at again at a time, even if nothing changes; null takes that back. */
+  alarm(service: string, at: number | null): void {
+    if (at === null) this.#alarms.delete(service);
+    else this.#alarms.set(service, at);
+  }
+
+  /** What is to be looked at now, services whose time has come among it. */
+  take(now: number): { readonly services: ReadonlySet<string> | 'all' } {
     const services = this.#services;
     this.#services = new Set();
     this.#unplaced = false;
+    for (const [id, at] of this.#alarms) {
+      if (at > now) continue;
+      this.#alarms.delete(id);
+      if (services !== 'all') services.add(id);
+    }
     return { services };
+  }
+
+  /** Milliseconds until the next alarm. */
+  next(now: number): number | undefined {
+    let first: number | undefined;
+    for (const at of this.#alarms.values()) if (first === undefined || at < first) first = at;
+    return first === undefined ? undefined : Math.max(0, first - now);
   }
 
   onWork(listener: () => void, signal: AbortSignal): void {

@@ -2,6 +2,9 @@
  * Which nodes are there. A node is `ready` while this master holds its session, `unknown` from the moment the session is
  * lost, `down` when the grace is over. After a master's own start every node has the longer `startGraceMs` to come back:
  * a master that was away must not mistake its own absence for theirs.
+ *
+ * A host whose proxy still speaks to us is not dead, only its agent is: as long as there is such a witness the node has
+ * `witnessedGraceMs`, since its pods run and serve.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { NodeState } from '../../model/node.ts';
@@ -10,6 +13,7 @@ export interface LivenessOptions {
   readonly clock: Clock;
   readonly graceMs: number;
   readonly startGraceMs: number;
+  readonly witnessedGraceMs: number;
 }
 
 export class Liveness {
@@ -17,6 +21,9 @@ export class Liveness {
   readonly #startedAt: number;
   readonly #lostAt = new Map<string, number>();
   readonly #connected = new Set<string>();
+  /** Streams other than the session, by node. */
+  readonly #witnesses = new Map<string, number>();
+  readonly #witnessLostAt = new Map<string, number>();
 
   constructor(options: LivenessOptions) {
     this.#options = options;
@@ -32,9 +39,20 @@ export class Liveness {
     if (this.#connected.delete(node)) this.#lostAt.set(node, this.#options.clock.monotonic());
   }
 
+  /** Another stream of the host began or ended. */
+  witness(node: string, began: boolean): void {
+    const left = (this.#witnesses.get(node) ?? 0) + (began ? 1 : -1);
+    if (left > 0) this.#witnesses.set(node, left);
+    else {
+      this.#witnesses.delete(node);
+      this.#witnessLostAt.set(node, this.#options.clock.monotonic());
+    }
+  }
+
   forget(node: string): void {
     this.#connected.delete(node);
     this.#lostAt.delete(node);
+    this.#witnessLostAt.delete(node);
   }
 
   state(node: string): NodeState {
@@ -55,7 +73,11 @@ export class Liveness {
   }
 
   #deadline(node: string): number {
+    const { graceMs, startGraceMs, witnessedGraceMs } = this.#options;
     const lost = this.#lostAt.get(node);
-    return lost === undefined ? this.#startedAt + this.#options.startGraceMs : lost + this.#options.graceMs;
+    const last = lost === undefined ? this.#startedAt + witnessedGraceMs : lost + witnessedGraceMs;
+    if (this.#witnesses.has(node)) return last;
+    const plain = lost === undefined ? this.#startedAt + startGraceMs : lost + graceMs;
+    return Math.min(last, Math.max(plain, (this.#witnessLostAt.get(node) ?? 0) + graceMs));
   }
 }

@@ -28,6 +28,7 @@ export class TablePublisher {
   readonly #world: World;
   readonly #stateOf: (nodeId: string) => NodeState;
   readonly #log: Log;
+  readonly #onWatcher: (node: string, began: boolean) => void;
   readonly #watchers = new Set<Watcher>();
   readonly #ackListeners = new Set<() => void>();
   #table: ServiceTable = emptyTable;
@@ -35,10 +36,11 @@ export class TablePublisher {
   #scheduled = false;
   #bookmarkFor = 0;
 
-  constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; log: Log; signal: AbortSignal }) {
+  constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; log: Log; signal: AbortSignal; onWatcher?: (node: string, began: boolean) => void }) {
     this.#world = options.world;
     this.#stateOf = options.stateOf;
     this.#log = options.log;
+    this.#onWatcher = options.onWatcher ?? (() => {});
     options.world.subscribe(() => this.refresh(), options.signal);
   }
 
@@ -61,6 +63,7 @@ export class TablePublisher {
     const end = () => {
       if (this.#watchers.delete(watcher)) {
         this.#log.info('proxy left', { node });
+        this.#onWatcher(node, false);
         this.#notify();
       }
     };
@@ -79,6 +82,7 @@ export class TablePublisher {
     stream.on('error', end);
     stream.on('cancelled', end);
     this.#watchers.add(watcher);
+    this.#onWatcher(node, true);
     this.#log.info('proxy watches', { node });
     if (this.#revision > 0) this.#send(watcher, fullUpdate(this.#table, this.#revision));
   }
