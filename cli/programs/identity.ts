@@ -58,6 +58,7 @@ export class LivingIdentity {
   /** What another program of this host has renewed meanwhile. */
   async #fromDisk(): Promise<Credentials | null> {
     const found = await readCredentials(identityDirectory(this.#options.args));
-    return found && certificateLife(found.cert).to > certificateLife(this.#current.credentials.cert).to ? found : null;
+    const { cert } = this.#current.credentials;
+    return found && found.cert !== cert && certificateLife(found.cert).to >= certificateLife(cert).to ? found : null;
   }
 }

@@ -38,15 +38,13 @@ export class Lab implements AsyncDisposable {
   readonly store: MemoryStore;
   readonly trust: MasterTrust;
   readonly serving: Serving;
-  readonly admin: Credentials;
   readonly #stop: AbortController;
 
-  private constructor(directory: string, store: MemoryStore, trust: MasterTrust, serving: Serving, admin: Credentials, stop: AbortController) {
+  private constructor(directory: string, store: MemoryStore, trust: MasterTrust, serving: Serving, stop: AbortController) {
     this.directory = directory;
     this.store = store;
     this.trust = trust;
     this.serving = serving;
-    this.admin = admin;
     this.#stop = stop;
   }
 
@@ -60,9 +58,13 @@ export class Lab implements AsyncDisposable {
       store, trust, id: 'm1', listen: '127.0.0.1:0', grpc: '127.0.0.1:0', version: '0', wish: {}, caDirectory: join(directory, 'ca'), clock, log: silentLog, signal: stop.signal,
       ...(options.times === undefined ? {} : { times: options.times }),
     });
-    const lab = new Lab(directory, store, trust, serving, trust.admin.current, stop);
+    const lab = new Lab(directory, store, trust, serving, stop);
     await until('the master leads', () => serving.context.leadership.current !== null);
     return lab;
+  }
+
+  get admin(): Credentials {
+    return this.trust.admin.current;
   }
 
   get world() {
