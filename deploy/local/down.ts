@@ -15,6 +15,7 @@ import { takeLock } from './lock.ts';
 import { clusterNames, hostNames, type ClusterNames } from './names.ts';
 import { clusterNamespaces, removeNetwork } from './network.ts';
 import { endProcess } from './process.ts';
+import { programFile } from '../compiled/program.ts';
 import { ensureHostPlaces, teardownArguments } from './programs.ts';
 import { readRecord, readSpecs } from './run-file.ts';
 import { readCluster, runningStateDir } from './saved.ts';
@@ -71,6 +72,7 @@ export async function down(options: DownOptions): Promise<boolean> {
 async function stopHosts(names: ClusterNames, spec: ClusterSpec): Promise<number> {
   const records = await readSpecs(names.runDir);
   const present = new Set(await clusterNamespaces(names));
+  const program = await programFile();
   let hosts = 0;
   await Promise.all(
     spec.hosts.map(async (host) => {
@@ -82,7 +84,7 @@ async function stopHosts(names: ClusterNames, spec: ClusterSpec): Promise<number
       }
       hosts += 1;
       // A host that cannot is swept; its log says why.
-      await runLogged(teardownArguments(names, spec, host, await ensureHostPlaces(names, host)), `${names.logDir}/${host.name}.log`, 60_000);
+      await runLogged(teardownArguments(names, spec, host, await ensureHostPlaces(names, host), program), `${names.logDir}/${host.name}.log`, 60_000);
     }),
   );
   return hosts;

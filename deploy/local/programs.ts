@@ -1,5 +1,5 @@
 /** The command lines of a cluster's processes. */
-import { fileURLToPath } from 'node:url';
+import { nodeFlags, type ProgramFile } from '../compiled/program.ts';
 import { ensureCgroup } from './cgroups.ts';
 import { addressIn, hostNames, type ClusterNames } from './names.ts';
 import type { ProcessSpec } from './run-file.ts';
@@ -8,11 +8,9 @@ import type { ClusterSpec, HostSpec } from './spec.ts';
 export const apiPort = 7443;
 export const grpcPort = 7444;
 
-const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
-
 /** The Node that runs us runs everything. */
-function tsorch(...args: readonly string[]): readonly string[] {
-  return [process.execPath, '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0123', main, ...args];
+function tsorch(program: ProgramFile, ...args: readonly string[]): readonly string[] {
+  return [process.execPath, ...nodeFlags, program.main, ...args];
 }
 
 export function masterUrlOf(spec: ClusterSpec): string {
@@ -24,11 +22,11 @@ export function masterStateDir(names: ClusterNames): string {
 }
 
 /** In a cgroup of its own, since its etcd outlives it. */
-export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: string): ProcessSpec {
+export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: string, program: ProgramFile): ProcessSpec {
   const address = addressIn(spec.subnet, 1);
   return {
     name: 'master',
-    argv: tsorch('master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`),
+    argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`),
     env: {},
     cgroup,
     log: `${names.logDir}/master.log`,
@@ -52,11 +50,11 @@ export function tokenFile(names: ClusterNames): string {
 }
 
 /** The processes of one host: one, or two when split. */
-export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces): readonly ProcessSpec[] {
+export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces, program: ProgramFile): readonly ProcessSpec[] {
   const kinds = spec.split ? (['agent', 'proxy'] as const) : (['host'] as const);
   return kinds.map((kind) => ({
     name: kind === 'host' ? host.name : `${host.name}-${kind}`,
-    argv: tsorch(kind, ...hostArguments(names, spec, host, places)),
+    argv: tsorch(program, kind, ...hostArguments(names, spec, host, places)),
     env: {},
     netns: hostNames(names, spec.subnet, host.index).netnsPath,
     cgroup: places.cgroup,
@@ -65,8 +63,8 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
 }
 
 /** Takes a host's pods and everything else of it off the machine. */
-export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces): readonly string[] {
-  return ['nsenter', `--net=${hostNames(names, spec.subnet, host.index).netnsPath}`, '--', ...tsorch('host', '--teardown', ...hostArguments(names, spec, host, places))];
+export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces, program: ProgramFile): readonly string[] {
+  return ['nsenter', `--net=${hostNames(names, spec.subnet, host.index).netnsPath}`, '--', ...tsorch(program, 'host', '--teardown', ...hostArguments(names, spec, host, places))];
 }
 
 function hostArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, { cgroupRoot }: HostPlaces): readonly string[] {

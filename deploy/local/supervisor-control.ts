@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../lib/clock.ts';
 import { TsorchError } from '../../model/errors.ts';
+import { nodeFlags, type ProgramFile } from '../compiled/program.ts';
 import type { ClusterNames } from './names.ts';
 import { endProcess, isAlive, signalProcess, type ProcessId } from './process.ts';
 
@@ -19,7 +19,7 @@ export async function supervisorOf(runDir: string): Promise<ProcessId | null> {
 }
 
 /** Tells the running supervisor to read processes.json again, or starts one. Whether it had to be started. */
-export async function ensureSupervisor(names: ClusterNames): Promise<boolean> {
+export async function ensureSupervisor(names: ClusterNames, program: ProgramFile): Promise<boolean> {
   const running = await supervisorOf(names.runDir);
   if (running) {
     await signalProcess(running, 'SIGHUP');
@@ -28,8 +28,7 @@ export async function ensureSupervisor(names: ClusterNames): Promise<boolean> {
   mkdirSync(names.logDir, { recursive: true });
   const logFile = join(names.logDir, 'supervisor.log');
   const output = openSync(logFile, 'a', 0o640);
-  const script = fileURLToPath(new URL('./supervisor.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, names.runDir, logFile], { detached: true, stdio: ['ignore', output, output], cwd: '/' });
+  const child = spawn(process.execPath, [...nodeFlags, program.supervisor, names.runDir, logFile], { detached: true, stdio: ['ignore', output, output], cwd: '/' });
   closeSync(output);
   child.unref();
   for (let tries = 0; tries < 200; tries++) {

@@ -9,6 +9,7 @@ import type { Context } from '../../cli/context/file.ts';
 import { deadlineOf } from '../../cli/wait/deadline.ts';
 import type { NodeListItem, VersionInfo } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
+import { programFile, type ProgramFile } from '../compiled/program.ts';
 import { ensureCgroup } from './cgroups.ts';
 import { checkPort, checkPrograms, checkRoot, ensureBpfFs } from './checks.ts';
 import { ensureForwarding } from './forwarding.ts';
@@ -57,9 +58,10 @@ export async function up(options: UpOptions): Promise<UpResult> {
     await writeStateDir(names.runDir, names.stateDir);
     await steps.step('network', () => prepare(names, spec), (done) => `${spec.subnet} on ${names.bridge}${done.length > 0 ? `, made ${done.join(', ')}` : ''}`);
 
-    const client = await steps.step('master', () => startMaster(options, names, spec), () => masterUrlOf(spec));
+    const program = await programFile();
+    const client = await steps.step('master', () => startMaster(options, names, spec, program), () => masterUrlOf(spec));
     try {
-      const nodes = await steps.step('hosts', (say) => startHosts(options, names, spec, client, say), (ready) => `${ready.map((node) => node.name).join(', ')} ready`);
+      const nodes = await steps.step('hosts', (say) => startHosts(options, names, spec, program, client, say), (ready) => `${ready.map((node) => node.name).join(', ')} ready`);
       return { spec, context: client.context, nodes };
     } finally {
       client.close();
@@ -78,12 +80,12 @@ async function prepare(names: ClusterNames, spec: ClusterSpec): Promise<readonly
 }
 
 /** Puts the master first on the list and waits until it answers. */
-async function startMaster(options: UpOptions, names: ClusterNames, spec: ClusterSpec): Promise<ApiClient> {
+async function startMaster(options: UpOptions, names: ClusterNames, spec: ClusterSpec, program: ProgramFile): Promise<ApiClient> {
   const running = await readRecord(names.runDir, 'master');
   if (!running || !(await isAlive(running))) for (const port of [apiPort, grpcPort]) await checkPort(addressIn(spec.subnet, 1), port);
   const others = (await readSpecs(names.runDir)).filter((process) => process.name !== 'master');
-  await writeSpecs(names.runDir, [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`)), ...others]);
-  await ensureSupervisor(names);
+  await writeSpecs(names.runDir, [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`), program), ...others]);
+  await ensureSupervisor(names, program);
   const deadline = deadlineOf(options.timeoutMs, options.signal);
   let context: Context | undefined;
   let last: unknown;
@@ -119,16 +121,16 @@ async function adminContext(names: ClusterNames, spec: ClusterSpec): Promise<Con
   }
 }
 
-async function startHosts(options: UpOptions, names: ClusterNames, spec: ClusterSpec, client: ApiClient, say: (detail: string) => void): Promise<readonly NodeListItem[]> {
+async function startHosts(options: UpOptions, names: ClusterNames, spec: ClusterSpec, program: ProgramFile, client: ApiClient, say: (detail: string) => void): Promise<readonly NodeListItem[]> {
   // A token is for joining; hosts that have joined keep their certificates and do not need it.
   const { id, token } = await client.json<{ id: string; token: string }>('POST', '/v1/tokens', { body: { role: 'node', ttlMs: Math.max(options.timeoutMs, 600_000) } });
   await writeFile(tokenFile(names), `${token}\n`, { mode: 0o600 });
-  const processes = [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`))];
+  const processes = [masterProcess(names, spec, await ensureCgroup(`${names.cgroup}/.master`), program)];
   for (const host of spec.hosts) {
-    processes.push(...hostProcesses(names, spec, host, await ensureHostPlaces(names, host)));
+    processes.push(...hostProcesses(names, spec, host, await ensureHostPlaces(names, host), program));
   }
   await writeSpecs(names.runDir, processes);
-  await ensureSupervisor(names);
+  await ensureSupervisor(names, program);
 
   let nodes: NodeListItem[] = [];
   const left = await deadlineOf(options.timeoutMs, options.signal).until(async () => {

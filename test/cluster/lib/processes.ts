@@ -35,7 +35,7 @@ export function processesOf(cluster: Cluster, what: string): number[] {
 }
 
 function matches(cluster: Cluster, seen: Seen, kind: string, index: string): boolean {
-  const of = (program: string) => seen.args.includes(program) && seen.args.some((arg) => arg.endsWith('/cli/main.ts')) && seen.args.includes(`/run/tsorch/${cluster.name}/${index === '' ? 'master' : `node-${index}`}`);
+  const of = (program: string) => seen.args.includes(program) && seen.args.some((arg) => /\/cli\/main\.[jt]s$/.test(arg)) && seen.args.includes(`/run/tsorch/${cluster.name}/${index === '' ? 'master' : `node-${index}`}`);
   switch (kind) {
     case 'master':
       return of('master');

@@ -1,0 +1,37 @@
+/** Which file the long-lived programs are run from, and how. */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The command line as Node is to be given it. */
+export interface ProgramFile {
+  /** Of the whole of tsorch. */
+  readonly main: string;
+  /** Of a local cluster's supervisor. */
+  readonly supervisor: string;
+}
+
+const here = fileURLToPath(import.meta.url);
+const sources: ProgramFile = { main: join(here, '../../../cli/main.ts'), supervisor: join(here, '../../local/supervisor.ts') };
+
+/**
+ * The compiled copy, made now when the sources have changed; the sources themselves when TSORCH_SOURCE is set or no copy can be
+ * made, which is slower and nothing else. A program keeps the file it was started from, also when it is started again.
+ */
+export async function programFile(env: NodeJS.ProcessEnv = process.env): Promise<ProgramFile> {
+  if (!here.endsWith('.ts')) return compiled(dirname(here));
+  if (env['TSORCH_SOURCE']) return sources;
+  try {
+    const { build } = await import('./build.ts');
+    const { directory } = await build();
+    return compiled(join(directory, 'cli'));
+  } catch {
+    return sources;
+  }
+}
+
+function compiled(directory: string): ProgramFile {
+  return { main: join(directory, 'main.js'), supervisor: join(directory, 'supervisor.js') };
+}
+
+/** Flags for Node in programs that run for months on a host which belongs to others: memory is worth more than speed. */
+export const nodeFlags: readonly string[] = ['--disable-warning=ExperimentalWarning', '--disable-warning=DEP0123'];
