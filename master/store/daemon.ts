@@ -178,6 +178,7 @@ class Daemon implements EtcdDaemon {
       'peer-key-file': tls.key,
       'peer-trusted-ca-file': tls.ca,
       'peer-client-cert-auth': 'true',
+      'peer-cert-allowed-hostname': 'localhost',
       // One member wins its election at once; the usual second would only delay a restart.
       'heartbeat-interval': '50',
       'election-timeout': '500',
