@@ -33,7 +33,9 @@ export function decideCluster(wanted: WantedCluster, saved: ClusterSpec | null, 
   if (saved && wanted.subnet !== undefined && wanted.subnet !== saved.subnet) {
     throw new TsorchError('conflict', `cluster ${wanted.name} has the subnet ${saved.subnet} already`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew, or leave the subnet away` });
   }
-  return { name: wanted.name, subnet: saved?.subnet ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, hosts };
+  // While the cluster was down somebody else may have taken its subnet: hosts get new addresses, and nothing else changes.
+  const kept = saved && !taken.some((other) => overlaps(saved.subnet, other)) ? saved.subnet : undefined;
+  return { name: wanted.name, subnet: kept ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, hosts };
 }
 
 function decideHosts(wanted: WantedCluster, saved: ClusterSpec | null): HostSpec[] {

@@ -36,7 +36,8 @@ export function podRoutes(app: FastifyInstance, context: Context, view: () => Vi
   function isShown(pod: Pod): boolean {
     if (pod.desired === 'running') return !isReplaced(pod);
     const status = maps.podstatus.get(pod.id)?.value;
-    return status !== undefined && !isFinal(status.phase);
+    // A replaced pod on a host that is down will be told to stop when the host is back; until then nobody can say more of it.
+    return status !== undefined && !isFinal(status.phase) && (pod.node === null || context.liveness.state(pod.node) !== 'down');
   }
 
   function isReplaced(pod: Pod): boolean {

@@ -40,7 +40,7 @@ describe('subnets', () => {
 
   test('stays what it was', () => {
     const saved: ClusterSpec = { name: 'local', subnet: '172.31.245.0/24', split: true, hosts: [{ name: 'node-1', index: 1, labels: {} }] };
-    expect(decideCluster({ name: 'local' }, saved, ['172.31.245.0/24'])).toEqual(saved);
+    expect(decideCluster({ name: 'local' }, saved, ['10.0.0.0/8'])).toEqual(saved);
     expect(() => decideCluster({ name: 'local', subnet: '10.1.1.0/24' }, saved, [])).toThrow('has the subnet 172.31.245.0/24 already');
   });
 
@@ -69,5 +69,13 @@ describe('names', () => {
 
   test.each(['', 'A', '-a', 'a-', '../x', 'a b', 'x'.repeat(32)])('%j is no name', (name) => {
     expect(() => clusterNames(name)).toThrow('cannot name a cluster');
+  });
+
+  test('a subnet that somebody else took while the cluster was down is given up for a free one', () => {
+    const saved = decideCluster({ name: 'a' }, null, []);
+    expect(decideCluster({ name: 'a' }, saved, ['10.0.0.0/8']).subnet).toBe(saved.subnet);
+    const moved = decideCluster({ name: 'a' }, saved, [saved.subnet]);
+    expect(moved.subnet).not.toBe(saved.subnet);
+    expect(moved.hosts).toEqual(saved.hosts);
   });
 });
