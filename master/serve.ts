@@ -82,7 +82,7 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
   const lease = holdSessionLease(store, clock, log, signal);
   const planner = new Planner(world, liveness, signal);
   const tables: TablePublisher = new TablePublisher({
-    world, stateOf: (node) => liveness.state(node), log: log.child('tables'), signal,
+    world, stateOf: (node) => liveness.state(node), clock, log: log.child('tables'), signal,
     onWatcher: (node, began) => {
       liveness.witness(node, began);
       planner.nodeChanged(node);

@@ -2,7 +2,7 @@
  * What a stack's spec must hold besides its schema: names, references between its parts, and nothing that belongs to another
  * stack. The loader says the same with line numbers; this is the word of the master, whoever sends the spec.
  */
-import { canNeverMatch } from '../../model/constraint/never.ts';
+import { neverPlaced } from '../../model/constraint/never.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { ServiceSpec, StackSpec } from '../../model/spec.ts';
 import { suggest } from '../api/suggest.ts';
@@ -12,6 +12,9 @@ const namePattern = /^[a-z0-9][a-z0-9_.-]*$/i;
 
 export function checkStack(maps: Maps, spec: StackSpec): void {
   checkName(spec.name, 'name');
+  for (const kind of ['networks', 'volumes', 'secrets', 'configs'] as const) {
+    for (const [key, { name }] of Object.entries(spec[kind])) checkName(name, `${kind}.${key}.name`, 128);
+  }
   const networks = new Set(Object.values(spec.networks).map((network) => network.name));
   const volumes = new Set(Object.values(spec.volumes).map((volume) => volume.name));
   for (const [key, service] of Object.entries(spec.services)) {
@@ -52,10 +55,10 @@ function checkService(spec: StackSpec, service: ServiceSpec, path: string, known
       }
     }
   }
-  const never = canNeverMatch(service.placement.constraints);
-  if (never) throw new TsorchError('invalid', `${path}: no node can ever match: ${String(never)}`, { path: `${path}.deploy.placement.constraints`, hint: 'change or remove one of the constraints' });
+  const never = neverPlaced(service.placement);
+  if (never) throw new TsorchError('invalid', `${path}: no node can ever match: ${never.message}`, { path: `${path}.deploy.placement.constraints`, hint: 'change or remove one of the constraints' });
 }
 
-function checkName(name: string, path: string): void {
-  if (!namePattern.test(name) || name.length > 63) throw new TsorchError('invalid', `${JSON.stringify(name)} is not a name`, { path, hint: 'use letters, digits, _ . - and at most 63 of them' });
+function checkName(name: string, path: string, most = 63): void {
+  if (!namePattern.test(name) || name.length > most) throw new TsorchError('invalid', `${JSON.stringify(name)} is not a name`, { path, hint: `use letters, digits, _ . - and at most ${most} of them` });
 }

@@ -74,7 +74,7 @@ export function startCollect(context: Context, signal: AbortSignal): Loop {
     },
   });
   world.subscribe((changes) => {
-    if (changes.some((change) => (change.kind === 'podstatus' && (change.entry === null || isFinal(change.entry.value.phase))) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
+    if (changes.some((change) => (change.kind === 'podstatus' && (change.entry === null || isFinal(change.entry.value.phase) || !world.maps.pods.has(change.id))) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
   }, signal);
   loop.mark();
   return loop;

@@ -8,6 +8,9 @@ import { TsorchError } from '../../model/errors.ts';
 import type { NodeStatus } from '../../model/node.ts';
 import type { PodStatus } from '../../model/pod.ts';
 
+/** Of one status: many of them share a commit. */
+const mostBytes = 65_536;
+
 const text = Type.String({ maxLength: 4096 });
 const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
@@ -19,7 +22,7 @@ const nodeStatus = Compile(Type.Object({
 const podStatus = Compile(Type.Object({
   id: Type.String({ minLength: 1, maxLength: 256 }), node: text,
   phase: Type.Union((['pending', 'assigned', 'preparing', 'starting', 'running', 'stopping', 'succeeded', 'failed', 'lost'] as const).map((phase) => Type.Literal(phase))),
-  ready: Type.Boolean(), message: Type.String({ maxLength: 65_536 }), restarts: amount, since: Type.Number(),
+  ready: Type.Boolean(), message: text, restarts: amount, since: Type.Number(),
   containers: Type.Array(Type.Object({
     name: text, image: text, imageDigest: Type.Optional(text), pid: Type.Optional(Type.Number()), exitCode: Type.Optional(Type.Number()), oomKilled: Type.Optional(Type.Boolean()),
     health: Type.Optional(Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')])),
@@ -41,6 +44,7 @@ export function decodePodStatus(json: string): PodStatus {
 }
 
 function parse(json: string): unknown {
+  if (json.length > mostBytes) throw new TsorchError('invalid', `a status of ${json.length} bytes is too large: ${json.slice(0, 200)}`);
   try {
     return JSON.parse(json);
   } catch (cause) {

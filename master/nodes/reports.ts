@@ -6,6 +6,7 @@ import type { PodStatus } from '../../model/pod.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
+import { commitAll } from '../store/commit.ts';
 import type { Op, Store } from '../store/port.ts';
 
 const batch = 100;
@@ -30,7 +31,7 @@ export class Reports {
     while (this.#waiting.size > 0) {
       const part = Array.from(this.#waiting).slice(0, batch);
       const ops = part.map(([id, value]): Op => (value === null ? { op: 'delete', kind: 'podstatus', id } : { op: 'put', kind: 'podstatus', id, value }));
-      await this.#store.commit(ops);
+      await commitAll(this.#store, ops);
       for (const [id, value] of part) if (this.#waiting.get(id) === value) this.#waiting.delete(id);
     }
   }

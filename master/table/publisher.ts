@@ -6,11 +6,15 @@
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { emptyTable, type ServiceTable, type TableUpdate } from '../../model/table.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TableChange, type TableAck } from '../../proto/gen/tsorch/node.ts';
 import type { NodeState } from '../../model/node.ts';
 import type { World } from '../world.ts';
 import { buildTable, diffTables, fullUpdate } from './build.ts';
+
+/** Proxies of a master that was away are back by then. */
+const settleMs = 5_000;
 
 export type TableStream = ServerDuplexStream<TableAck, TableChange>;
 
@@ -20,8 +24,9 @@ interface Watcher {
   /** Last revision sent; 0 before the first. */
   sent: number;
   acked: number;
-  /** The stream's buffer is full: changes are merged into one full update once it drains. */
+  /** The stream's buffer is full: what it misses meanwhile is made up for by one full update once it drains. */
   blocked: boolean;
+  missed: boolean;
 }
 
 export class TablePublisher {
@@ -30,17 +35,25 @@ export class TablePublisher {
   readonly #log: Log;
   readonly #onWatcher: (node: string, began: boolean) => void;
   readonly #watchers = new Set<Watcher>();
+  /** Nodes whose proxy is or was here. After a master's start: of which it may be thought. */
+  readonly #seen: Set<string>;
+  readonly #watched = new Set<string>();
   readonly #ackListeners = new Set<() => void>();
   #table: ServiceTable = emptyTable;
   #revision = 0;
   #scheduled = false;
   #bookmarkFor = 0;
 
-  constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; log: Log; signal: AbortSignal; onWatcher?: (node: string, began: boolean) => void }) {
+  constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; clock: Clock; log: Log; signal: AbortSignal; onWatcher?: (node: string, began: boolean) => void }) {
     this.#world = options.world;
     this.#stateOf = options.stateOf;
     this.#log = options.log;
     this.#onWatcher = options.onWatcher ?? (() => {});
+    this.#seen = new Set(options.world.maps.nodes.keys());
+    options.clock.sleep(settleMs, options.signal).then(() => {
+      for (const node of this.#seen) if (!this.#watched.has(node)) this.#seen.delete(node);
+      this.#notify();
+    }, () => {});
     options.world.subscribe(() => this.refresh(), options.signal);
   }
 
@@ -59,7 +72,7 @@ export class TablePublisher {
   }
 
   serve(node: string, stream: TableStream): void {
-    const watcher: Watcher = { node, stream, sent: 0, acked: 0, blocked: false };
+    const watcher: Watcher = { node, stream, sent: 0, acked: 0, blocked: false, missed: false };
     const end = () => {
       if (this.#watchers.delete(watcher)) {
         this.#log.info('proxy left', { node });
@@ -73,7 +86,9 @@ export class TablePublisher {
     });
     stream.on('drain', () => {
       watcher.blocked = false;
-      if (watcher.sent < this.#revision) this.#send(watcher, fullUpdate(this.#table, this.#revision));
+      if (!watcher.missed) return;
+      watcher.missed = false;
+      this.#send(watcher, fullUpdate(this.#table, this.#revision));
     });
     stream.on('end', () => {
       end();
@@ -82,14 +97,30 @@ export class TablePublisher {
     stream.on('error', end);
     stream.on('cancelled', end);
     this.#watchers.add(watcher);
+    this.#seen.add(node);
+    this.#watched.add(node);
     this.#onWatcher(node, true);
     this.#log.info('proxy watches', { node });
     if (this.#revision > 0) this.#send(watcher, fullUpdate(this.#table, this.#revision));
   }
 
-  /** Whether every proxy connected now has the table of `revision` or a later one in its kernel. */
+  /**
+   * Whether the proxy of every node that is not given up has the table of `revision` or a later one in its kernel. One that has just left
+   * still routes by what it had, so it counts until it is back or its node is down; so do, after a start, those that have not had the time to come.
+   */
   everyoneHas(revision: number): boolean {
-    for (const watcher of this.#watchers) if (watcher.acked < revision) return false;
+    const having = new Set<string>();
+    for (const watcher of this.#watchers) {
+      if (watcher.acked < revision) return false;
+      having.add(watcher.node);
+    }
+    for (const node of this.#seen) {
+      if (having.has(node)) continue;
+      if (!this.#world.maps.nodes.has(node)) {
+        this.#seen.delete(node);
+        this.#watched.delete(node);
+      } else if (this.#stateOf(node) !== 'down') return false;
+    }
     return true;
   }
 
@@ -117,8 +148,8 @@ export class TablePublisher {
     this.#table = next;
     this.#revision = revision;
     for (const watcher of this.#watchers) {
-      if (watcher.blocked) continue;
-      if (update) this.#send(watcher, watcher.sent === 0 ? fullUpdate(next, revision) : update);
+      if (watcher.blocked) watcher.missed ||= update !== null || watcher.sent < this.#bookmarkFor;
+      else if (update) this.#send(watcher, watcher.sent === 0 ? fullUpdate(next, revision) : update);
       else if (watcher.sent === 0) this.#send(watcher, fullUpdate(next, revision));
       else if (watcher.sent < this.#bookmarkFor) this.#send(watcher, { revision, full: false, services: {}, pods: {}, nodes: {}, networks: {} });
     }
