@@ -6,6 +6,7 @@ import { TsorchError } from '../model/errors.ts';
 import type { Events } from './events.ts';
 import type { Liveness } from './nodes/liveness.ts';
 import type { Sessions } from './nodes/sessions.ts';
+import { commitAll } from './store/commit.ts';
 import type { Epoch, Op, Store } from './store/port.ts';
 import type { World } from './world.ts';
 
@@ -37,7 +38,6 @@ export async function commitAsLeader(context: Context, ops: readonly Op[]): Prom
   const epoch = context.leadership.current;
   if (!epoch) throw new TsorchError('unavailable', 'this master does not lead', { hint: 'try again in a second' });
   if (ops.length === 0) return;
-  const { commitAll } = await import('./store/commit.ts');
   const { revision } = await commitAll(context.store, ops, epoch);
   await context.world.waitFor(revision, context.signal);
 }

@@ -6,13 +6,13 @@ import type { Pod, PodStatus } from '../../../../model/pod.ts';
 import type { ServiceSpec } from '../../../../model/spec.ts';
 import { makeNode, makePod } from '../scheduler/make.ts';
 
-export async function makeWorld(signal: AbortSignal): Promise<{ readonly store: MemoryStore; readonly world: World; write(...ops: Op[]): Promise<number> }> {
+export async function makeWorld(signal: AbortSignal): Promise<{ readonly store: MemoryStore; readonly world: World; readonly write: (...ops: Op[]) => Promise<number> }> {
   const store = new MemoryStore();
   const world = new World(store, signal);
   await world.synced;
   return {
     store, world,
-    async write(...ops) {
+    write: async (...ops) => {
       const { revision } = await store.commit(ops);
       await world.waitFor(revision, signal);
       return revision;
