@@ -8,7 +8,7 @@ import { UsageError } from '../exit.ts';
 import { print, wantsColor, type Io } from '../io.ts';
 import { painter } from '../output/color.ts';
 import { renderTable } from '../output/table.ts';
-import { formatElapsed, parseDuration } from '../output/values.ts';
+import { formatElapsed, parseDuration, parseUnderlay } from '../output/values.ts';
 import { command, type GlobalOptions } from './command.ts';
 import { nodeColumns } from './lists.ts';
 
@@ -21,6 +21,7 @@ interface UpOptions extends ClusterOptions {
   readonly nodes?: string;
   readonly file?: string;
   readonly split?: boolean;
+  readonly underlay?: string;
   readonly timeout: string;
 }
 
@@ -31,10 +32,12 @@ export function upCommand(io: Io): Command {
     .option('--name <name>', 'the cluster\'s name (default local)')
     .option('--state-dir <dir>', 'where its data lives (default /var/lib/tsorch/NAME)')
     .option('--split', 'agent and proxy as two processes on each host')
+    .option('--underlay <mode>', 'how pod traffic travels between the hosts: auto (plain routes, they share a link), vxlan, route')
     .option('--timeout <time>', 'how long to wait for it to be ready', '2m')
     .action(async (options: UpOptions) => {
       if (options.nodes !== undefined && options.file !== undefined) throw new UsageError('--nodes and -f both say which hosts; give one of them');
       if (options.nodes !== undefined && !/^[1-9]\d{0,2}$/.test(options.nodes)) throw new UsageError(`--nodes ${options.nodes}: write how many hosts, for example 3`);
+      const underlay = options.underlay === undefined ? undefined : parseUnderlay(options.underlay);
       const [{ up }, { createSteps }, { parseClusterFile }] = await Promise.all([import('../../deploy/local/up.ts'), import('../../deploy/local/steps.ts'), import('../../deploy/local/file.ts')]);
       const file = options.file === undefined ? undefined : parseClusterFile(options.file, await read(io, options.file));
       const started = io.now();
@@ -45,6 +48,7 @@ export function upCommand(io: Io): Command {
           ...(file ? { hosts: file.hosts } : {}),
           ...(file?.subnet === undefined ? {} : { subnet: file.subnet }),
           ...(options.split === undefined ? {} : { split: options.split }),
+          ...(underlay === undefined ? {} : { underlay }),
         },
         ...(options.stateDir === undefined ? {} : { stateDir: resolve(io.cwd, options.stateDir) }),
         steps: createSteps({ write: (text) => io.stdout.write(text), isTTY: io.stdout.isTTY === true, now: io.now }),

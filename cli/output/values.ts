@@ -75,3 +75,9 @@ export function parsePairs(words: readonly string[], what: string): Record<strin
     }),
   );
 }
+
+/** How pod traffic travels between hosts. */
+export function parseUnderlay(text: string): 'auto' | 'vxlan' | 'route' {
+  if (text === 'auto' || text === 'vxlan' || text === 'route') return text;
+  throw new UsageError(`--underlay ${text}: choose auto, vxlan or route`);
+}

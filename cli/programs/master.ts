@@ -2,6 +2,7 @@
 import { TsorchError } from '../../model/errors.ts';
 import { runMaster } from '../../master/main.ts';
 import { UsageError } from '../exit.ts';
+import { parseUnderlay } from '../output/values.ts';
 import { ownVersion } from '../version.ts';
 import type { MasterArguments } from './arguments.ts';
 
@@ -26,11 +27,6 @@ export async function runMasterProgram(flags: MasterArguments, signal: AbortSign
     // Being told to stop while starting is no failure.
     if (!(signal.aborted && (error === signal.reason || (error instanceof TsorchError && error.code === 'aborted')))) throw error;
   }
-}
-
-export function parseUnderlay(text: string): 'auto' | 'vxlan' | 'route' {
-  if (text === 'auto' || text === 'vxlan' || text === 'route') return text;
-  throw new UsageError(`--underlay ${text}: choose auto, vxlan or route`);
 }
 
 function parseListen(flag: string, text: string): string {

@@ -26,7 +26,7 @@ export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: st
   const address = addressIn(spec.subnet, 1);
   return {
     name: 'master',
-    argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`),
+    argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`, ...(spec.underlay === undefined ? [] : ['--underlay', spec.underlay])),
     env: {},
     cgroup,
     log: `${names.logDir}/master.log`,

@@ -9,12 +9,16 @@ export interface HostSpec {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+export type Underlay = 'auto' | 'vxlan' | 'route';
+
 export interface ClusterSpec {
   readonly name: string;
   /** A /24. */
   readonly subnet: string;
   /** Agent and proxy as two processes. */
   readonly split: boolean;
+  /** How pod traffic travels between the hosts; absent: the master's default. Fixed when the cluster is made. */
+  readonly underlay?: Underlay;
   readonly hosts: readonly HostSpec[];
 }
 
@@ -23,6 +27,7 @@ export interface WantedCluster {
   readonly name: string;
   readonly subnet?: string;
   readonly split?: boolean;
+  readonly underlay?: Underlay;
   readonly nodes?: number;
   readonly hosts?: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
 }
@@ -33,9 +38,13 @@ export function decideCluster(wanted: WantedCluster, saved: ClusterSpec | null, 
   if (saved && wanted.subnet !== undefined && wanted.subnet !== saved.subnet) {
     throw new TsorchError('conflict', `cluster ${wanted.name} has the subnet ${saved.subnet} already`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew, or leave the subnet away` });
   }
+  if (saved && wanted.underlay !== undefined && wanted.underlay !== (saved.underlay ?? 'auto')) {
+    throw new TsorchError('conflict', `cluster ${wanted.name} was made with the underlay ${saved.underlay ?? 'auto'}`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew, or leave the underlay away` });
+  }
+  const underlay = saved ? saved.underlay : wanted.underlay;
   // While the cluster was down somebody else may have taken its subnet: hosts get new addresses, and nothing else changes.
   const kept = saved && !taken.some((other) => overlaps(saved.subnet, other)) ? saved.subnet : undefined;
-  return { name: wanted.name, subnet: kept ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, hosts };
+  return { name: wanted.name, subnet: kept ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, ...(underlay === undefined ? {} : { underlay }), hosts };
 }
 
 function decideHosts(wanted: WantedCluster, saved: ClusterSpec | null): HostSpec[] {
