@@ -97,6 +97,8 @@ export interface Placement {
   readonly affinities?: readonly Affinity[];
   /** Marathon's operators, from `x-constraints`; absent is none. */
   readonly operators?: readonly PlacementOperator[];
+  /** `off`: a pod whose node is lost is not replaced, it waits for the node to come back. Absent: it is replaced. */
+  readonly reschedule?: 'off';
   readonly spread: readonly SpreadPreference[];
   /** 0: no limit. */
   readonly maxPerNode: number;

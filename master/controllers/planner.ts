@@ -138,6 +138,7 @@ export class Planner {
           break;
         case 'revisions':
           // Pods may have been seen before the revision that says what they need.
+          this.#demands.delete(change.id);
           if (change.entry) for (const pod of this.#byService.get(change.entry.value.service) ?? []) this.#syncPod(pod);
           break;
         case 'pods':

@@ -21,6 +21,8 @@ const longestDelayMs = 60_000;
 export function verdictOn(slot: Slot, input: ServiceInput, job: boolean): Verdict {
   const { restart } = input.service.spec.template;
   const [lost] = slot.lost;
+  // Its node may come back with it; one that was removed from the cluster will not.
+  if (lost?.node !== undefined && lost.node !== null && input.service.spec.placement.reschedule === 'off' && input.nodes.has(lost.node)) return { kind: 'settled', succeeded: false };
   if (lost && isCurrent(lost, input)) return restart.condition === 'none' && hasStarted(lost.id, input) ? { kind: 'settled', succeeded: false } : create;
   const [last] = slot.ended;
   if (!last || !isCurrent(last, input)) return create;

@@ -1,4 +1,6 @@
 /** What a pod takes from a node. Derived from the spec once per revision, so that all of a service's pods share one value. */
+import type { AffinityTarget } from '../../model/constraint/affinity.ts';
+import type { Affinity } from '../../model/constraint/types.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
 
 /** CPUs are counted in billionths and memory in bytes: sums of integers, so that freeing gives back exactly what was taken. */
@@ -8,6 +10,17 @@ export interface Demand {
   /** An address of the node's subnet. */
   readonly address: boolean;
   readonly hostPorts: readonly HostPort[];
+  /** What affinities go by; absent when the spec is not known. */
+  readonly neighbour?: Neighbour;
+}
+
+/** A pod as other pods' affinities see it, and as it sees them. */
+export interface Neighbour {
+  readonly target: AffinityTarget;
+  /** Its own `!=` affinities: they keep others away from its node for as long as it is there. */
+  readonly repels: readonly Affinity[];
+  /** With start-first a pod and its successor stand side by side, so a service's affinities pass over its other revisions. */
+  readonly besideOldSelf: boolean;
 }
 
 export interface HostPort {
@@ -29,6 +42,16 @@ export function demandOf(spec: ServiceSpec): Demand {
     hostPorts: spec.ports
       .filter((port) => port.mode === 'host' && port.published !== undefined)
       .map((port) => ({ key: `${port.protocol}/${port.published}`, ip: isAny(port.hostIp) ? '' : (port.hostIp ?? '') })),
+    neighbour: neighbourOf(spec),
+  };
+}
+
+export function neighbourOf(spec: ServiceSpec): Neighbour {
+  const { containers } = spec.template;
+  return {
+    target: { stack: spec.stack, service: spec.name, images: containers.map(({ image }) => image), labels: [spec.labels, ...containers.map(({ labels }) => labels)] },
+    repels: (spec.placement.affinities ?? []).filter(({ op }) => op === '!='),
+    besideOldSelf: spec.update.order === 'start-first',
   };
 }
 

@@ -1,7 +1,8 @@
 /** Pods of one revision of a service differ in nothing that matters here: they are filtered once and placed together. */
 import type { Pod } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
-import { demandOf, type Demand } from './demand.ts';
+import { asConstraints } from '../../model/constraint/operator.ts';
+import { demandOf, neighbourOf, type Demand, type Neighbour } from './demand.ts';
 
 /** A pod without a node, and the spec of its revision. */
 export interface PendingPod {
@@ -22,6 +23,10 @@ export interface PodGroup {
   readonly key: string;
   /** The pods that the limit per node counts, likewise. */
   readonly limitKey: string;
+  /** What its affinities and those of others go by. */
+  readonly neighbour: Neighbour;
+  /** Something counts its pods per node or per value of a label. */
+  readonly limited: boolean;
   /** By slot. */
   readonly pods: readonly Pod[];
 }
@@ -49,11 +54,14 @@ export function groupPods(pending: readonly PendingPod[]): readonly PodGroup[] {
 
 function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
   const service = pods[0]?.service ?? '';
+  const demand = demandOf(spec);
   return {
     service,
     spec,
     key,
-    demand: demandOf(spec),
+    demand,
+    neighbour: demand.neighbour ?? neighbourOf(spec),
+    limited: spec.placement.maxPerNode > 0 || (spec.placement.operators ?? []).length > 0,
     volumes: volumesOf(spec),
     global: spec.mode.kind === 'global' || spec.mode.kind === 'global-job',
     // With start-first a node holds an old and a new pod for a while: the limit then counts each revision on its own, or the
@@ -76,7 +84,7 @@ export function wishesOf({ spec, demand }: PodGroup): string {
   let key = `${demand.nanoCpus} ${demand.memory} ${demand.address}`;
   for (const { key: port, ip } of demand.hostPorts) key += ` ${port} ${ip}`;
   // Lengths keep apart what users can write anything into.
-  for (const { subject, op, pattern, soft } of spec.placement.constraints) {
+  for (const { subject, op, pattern, soft } of [...spec.placement.constraints, ...(spec.placement.operators ?? []).flatMap(asConstraints)]) {
     const label = 'key' in subject ? subject.key : '';
     key += ` ${subject.kind} ${label.length} ${label} ${op} ${pattern.kind} ${soft} ${pattern.value.length} ${pattern.value}`;
   }

@@ -5,8 +5,11 @@
 import type { FilterReason } from '../../model/api.ts';
 import type { Pod } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
+import { roomiest } from './cluster.ts';
 import { explain, type Explanation } from './explain.ts';
+import { splitByOthers, splitByOwnNames, waitsForOthers } from './filters/affinities.ts';
 import { prepareAll, prepareScope } from './filters/index.ts';
+import { reopens } from './filters/operators.ts';
 import { homeOf, localVolumes } from './filters/volumes.ts';
 import { groupPods, wishesOf, type PendingPod, type PodGroup } from './group.ts';
 import { Even, Ranking } from './pick/even.ts';
@@ -15,7 +18,7 @@ import { Sequence, type Picker } from './pick/picker.ts';
 import { Random } from './pick/random.ts';
 import { growTree } from './pick/tree.ts';
 import { Room } from './room.ts';
-import { tiersOf } from './soft.ts';
+import { hasSoftAffinities, tiersOf, wishesForItself } from './soft.ts';
 import type { ClusterState } from './state.ts';
 
 export interface PodAssignment {
@@ -66,13 +69,25 @@ class Round {
   }
 
   run(groups: readonly PodGroup[]): ScheduleResult {
-    for (const group of groups) {
-      if (group.global) this.#placeGlobal(group);
-      else if (localVolumes(group, this.#room).length > 0) this.#placeWithVolumes(group);
-      else this.#placeFree(group);
+    let waiting = groups.flatMap((group) => splitByOwnNames(group, this.#room));
+    for (;;) {
+      // Those who want to be beside pods that have no place yet come after them.
+      const later = new Set(waiting.filter((group) => waitsForOthers(group, this.#room)));
+      const stuck = later.size === waiting.length;
+      for (const group of waiting) {
+        if (stuck || !later.has(group)) for (const part of splitByOthers(group, this.#room)) this.#placeGroup(part);
+      }
+      if (stuck) break;
+      waiting = [...later];
     }
     const bindings = Array.from(this.#room.bindings, ([volume, node]) => ({ volume, node: this.#id(node) }));
     return { assignments: this.#assignments, bindings, unplaced: this.#unplaced };
+  }
+
+  #placeGroup(group: PodGroup): void {
+    if (group.global) this.#placeGlobal(group);
+    else if (localVolumes(group, this.#room).length > 0) this.#placeWithVolumes(group);
+    else this.#placeFree(group);
   }
 
   #id(node: number): string {
@@ -80,7 +95,7 @@ class Round {
   }
 
   #place(pod: Pod, node: number, group: PodGroup): void {
-    this.#room.place(node, group);
+    this.#room.place(node, group, pod);
     this.#assignments.push({ pod: pod.id, node: this.#id(node) });
   }
 
@@ -114,21 +129,38 @@ class Round {
       for (const name of free) this.#room.bindings.set(name, node);
       rest = { ...group, pods: others };
     }
-    this.#placeAll(rest, this.#ownPicker(rest));
+    this.#placeOwn(rest);
   }
 
   #placeFree(group: PodGroup): void {
     const { placement } = group.spec;
-    if (placement.strategy !== 'spread' || placement.spread.length > 0) {
-      this.#placeAll(group, this.#ownPicker(group));
+    const room = this.#room;
+    if (placement.strategy !== 'spread' || placement.spread.length > 0 || placement.operators !== undefined || hasSoftAffinities(group, room)) {
+      this.#placeOwn(group);
       return;
     }
-    const room = this.#room;
     const fitsRoom = prepareScope('room', group, room);
     const fitsService = prepareScope('service', group, room);
     const tiers = this.#rankingsFor(group).map((ranking) => new Even(ranking, room.counts(group.key), fitsRoom, fitsService));
     this.#placeAll(group, tiers.length === 1 ? tiers[0]! : new Sequence(tiers.map((tier) => () => tier)));
     for (const tier of tiers) tier.finish();
+  }
+
+  /** By a ranking of its own; by a new one for each pod when what is best changes with each. */
+  #placeOwn(group: PodGroup): void {
+    if (group.pods.length < 2 || !(reopens(group) || wishesForItself(group, this.#room))) {
+      this.#placeAll(group, this.#ownPicker(group));
+      return;
+    }
+    for (const [index, pod] of group.pods.entries()) {
+      const one = { ...group, pods: [pod] };
+      const node = this.#ownPicker(index === 0 ? group : one).pick();
+      if (node < 0) {
+        this.#giveUp(group.pods.slice(index), explain(group, this.#room));
+        return;
+      }
+      this.#place(pod, node, one);
+    }
   }
 
   #placeAll(group: PodGroup, picker: Picker): void {
@@ -169,7 +201,7 @@ class Round {
       }
     };
     const subjects = spread.map((preference) => preference.subject);
-    const tiers = tiersOf(group, room, this.#candidates(group).filter(fits));
+    const tiers = tiersOf(group, room, roomiest(group, room, this.#candidates(group).filter(fits)));
     return new Sequence(tiers.map((tier) => () => growTree(subjects, tier, room, room.counts(group.key), leaf)));
   }
 

@@ -5,12 +5,13 @@
  */
 import { compile } from '../../model/constraint/match.ts';
 import { targetOf } from '../../model/constraint/target.ts';
-import type { Constraint, ConstraintSubject, ConstraintTarget } from '../../model/constraint/types.ts';
+import type { Affinity, Constraint, ConstraintSubject, ConstraintTarget } from '../../model/constraint/types.ts';
 import type { NodeView } from '../../model/node.ts';
 import { isFinal, type Pod, type PodPhase } from '../../model/pod.ts';
 import type { Volume } from '../../model/service.ts';
 import { Branches } from './branches.ts';
 import { nanosPerCpu, type Demand } from './demand.ts';
+import { Neighbours, type Column, type Repeller, type Resident } from './neighbours.ts';
 
 /** Who holds a host port on a node. */
 export interface PortHolder {
@@ -22,6 +23,7 @@ interface PlacedPod {
   readonly nodeId: string;
   readonly service: string;
   readonly revision: string;
+  readonly slot: number | string;
   readonly demand: Demand;
   /** It is to keep running, so spreading and limits count it. One that is on its way out only holds its resources. */
   readonly counts: boolean;
@@ -59,6 +61,7 @@ export class ClusterState {
   readonly #ports = new Map<string, Map<number, PortHolder[]>>();
   readonly #expressions = new Map<string, Expression>();
   readonly #branches = new Branches();
+  readonly #neighbours = new Neighbours();
   #order: Int32Array | null = null;
 
   /** Node numbers are below this; some may be holes, where `views` has undefined. */
@@ -111,7 +114,7 @@ export class ClusterState {
     const counts = pod.desired === 'running' && !ended;
     if (old && old.nodeId === pod.node && old.counts === counts && old.ended === ended && old.revision === pod.revision && sameDemand(old.demand, demand)) return;
     if (old) this.removePod(pod.id);
-    this.#pods.set(pod.id, { nodeId: pod.node, service: pod.service, revision: pod.revision, demand, counts, ended });
+    this.#pods.set(pod.id, { nodeId: pod.node, service: pod.service, revision: pod.revision, slot: pod.slot, demand, counts, ended });
     const there = this.#podsOf.get(pod.node);
     if (there) there.add(pod.id);
     else this.#podsOf.set(pod.node, new Set([pod.id]));
@@ -170,6 +173,16 @@ export class ClusterState {
     return this.#branches.of(subject, this.#targets);
   }
 
+  /** Pods that are to stay and match the affinity, by node number. `stack`: of the service that asks. */
+  affinity(affinity: Affinity, stack: string): Column {
+    return this.#neighbours.column(affinity, stack, () => this.#residents());
+  }
+
+  /** Revisions with pods here that keep others away from their nodes. */
+  repellers(): readonly Repeller[] {
+    return this.#neighbours.repellers();
+  }
+
   /** The rank of each node by name: ties are broken by it, so that the order of arrival never shows in a decision. */
   order(): Int32Array {
     if (this.#order) return this.#order;
@@ -202,8 +215,16 @@ export class ClusterState {
     if (pod.counts) {
       this.#count(pod.service, node, sign);
       this.#count(`${pod.service}.${pod.revision}`, node, sign);
+      if (demand.neighbour) this.#neighbours.account({ id, slot: pod.slot, neighbour: demand.neighbour }, pod.service, pod.revision, node, sign);
     }
     for (const port of demand.hostPorts) this.#port(port.key, node, { ip: port.ip, service: pod.service }, sign);
+  }
+
+  *#residents(): Iterable<readonly [Resident, number]> {
+    for (const [id, { nodeId, slot, demand, counts }] of this.#pods) {
+      const node = this.index.get(nodeId);
+      if (counts && node !== undefined && demand.neighbour) yield [{ id, slot, neighbour: demand.neighbour }, node];
+    }
   }
 
   #count(key: string, node: number, sign: number): void {

@@ -1,18 +1,41 @@
 /** Contradictions that hold on every node there could ever be, found before anything is placed. */
 import { contains, parseBlock } from './address.ts';
 import { compilePattern } from './match.ts';
+import { asConstraints } from './operator.ts';
 import { describeSubject } from './subject.ts';
-import type { Constraint } from './types.ts';
+import type { Constraint, PlacementOperator } from './types.ts';
+
+export interface Contradiction {
+  readonly message: string;
+  /** The expression that makes it: the later one of two. */
+  readonly source: string;
+}
+
+/** What `canNeverMatch` says, over constraints and operators together. */
+export function neverPlaced({ constraints, operators = [] }: { readonly constraints: readonly Constraint[]; readonly operators?: readonly PlacementOperator[] }): Contradiction | null {
+  return findContradiction([...constraints, ...operators.flatMap(asConstraints)]);
+}
 
 /**
  * Why no node can satisfy the hard expressions together, or null when one might. Sound, not complete: two regexes that
  * exclude each other go unnoticed. `node` is left out, since it has two values at a time.
  */
 export function canNeverMatch(constraints: readonly Constraint[]): string | null {
+  return findContradiction(constraints)?.message ?? null;
+}
+
+function findContradiction(constraints: readonly Constraint[]): Contradiction | null {
   const hard = constraints.filter((constraint) => !constraint.soft && constraint.subject.kind !== 'node');
   for (const constraint of hard) {
     if (constraint.op === '!=' && constraint.pattern.kind === 'glob' && /^\*+$/.test(constraint.pattern.value)) {
-      return `${constraint.source} can never hold: ${constraint.pattern.value} matches everything, a missing label too`;
+      return { message: `${constraint.source} can never hold: ${constraint.pattern.value} matches everything, a missing label too`, source: constraint.source };
+    }
+    const values = known(constraint);
+    if (values !== null && constraint.op === '==' && !values.some(compilePattern(constraint))) {
+      return { message: `${constraint.source} can never hold: ${describeSubject(constraint.subject)} is ${values.join(' or ')}`, source: constraint.source };
+    }
+    if (values !== null && constraint.op === '!=' && values.every(compilePattern(constraint))) {
+      return { message: `${constraint.source} can never hold: every node's ${describeSubject(constraint.subject)} is ${values.join(' or ')}`, source: constraint.source };
     }
   }
   const bySubject = Map.groupBy(hard, (constraint) => subjectKey(constraint));
@@ -20,10 +43,17 @@ export function canNeverMatch(constraints: readonly Constraint[]): string | null
     for (const literal of group) {
       if (literal.op !== '==' || literal.pattern.kind !== 'literal') continue;
       const enemy = group.find((other) => other !== literal && excludes(literal, other));
-      if (enemy) return `${literal.source} and ${enemy.source} exclude each other`;
+      if (!enemy) continue;
+      const later = constraints.indexOf(enemy) > constraints.indexOf(literal) ? enemy : literal;
+      return { message: `${literal.source} and ${enemy.source} exclude each other`, source: later.source };
     }
   }
   return null;
+}
+
+/** All values that a subject can have in any cluster. */
+function known({ subject }: Constraint): readonly string[] | null {
+  return subject.kind === 'role' ? ['manager', 'worker'] : subject.kind === 'os' ? ['linux'] : null;
 }
 
 function subjectKey({ subject }: Constraint): string {

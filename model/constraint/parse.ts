@@ -13,7 +13,7 @@
 import { RE2JS, RE2JSException } from 're2js';
 import { parseBlock } from './address.ts';
 import { parseSubject } from './subject.ts';
-import type { Constraint, ConstraintPattern, ConstraintSubject, SpreadPreference } from './types.ts';
+import type { Constraint, ConstraintPattern, SpreadPreference } from './types.ts';
 
 export type Dialect = 'auto' | 'swarm-mode' | 'classic';
 
@@ -47,24 +47,36 @@ export function parseConstraint(text: string, dialect: Dialect = 'auto'): Constr
   const other = /^\s*(affinity|whitelist|reschedule):/.exec(rest);
   if (other) return fail(`${other[1]}: is not a constraint`, start);
 
-  const at = operatorAt(rest);
-  if (at < 0) return fail(missingOperator(rest), start + text.slice(start).trimEnd().length);
-  const op = rest.startsWith('==', at) ? '==' : '!=';
+  const sides = parseSides(rest, start, dialect);
+  if ('error' in sides) return sides;
+  const subject = parseSubject(sides.key.text);
+  if ('error' in subject) return fail(subject.error, sides.key.offset + subject.at);
+  const pattern = parsePattern(sides.value, subject.ok.kind === 'ip', dialect);
+  if ('error' in pattern) return pattern;
+  return { ok: { subject: subject.ok, op: sides.op, pattern, soft: sides.soft, source: rest.trim() } };
+}
 
-  const left = trim(rest.slice(0, at), start, dialect);
-  const keyError = checkKey(left, dialect);
+/** What every expression has, whatever its key means. */
+export interface Sides {
+  readonly key: Piece;
+  readonly op: '==' | '!=';
+  readonly soft: boolean;
+  readonly value: Piece;
+}
+
+/** `KEY OP [~] VALUE`; `start` is where `text` stands in the whole, for the offsets. */
+export function parseSides(text: string, start: number, dialect: Dialect): Sides | ParseError {
+  if (text.length > maxLength) return fail(`an expression is at most ${maxLength} characters`, start + maxLength);
+  const at = operatorAt(text);
+  if (at < 0) return fail(missingOperator(text), start + text.trimEnd().length);
+  const key = trim(text.slice(0, at), start, dialect);
+  const keyError = checkKey(key, dialect);
   if (keyError) return keyError;
-  const subject = parseSubject(left.text);
-  if ('error' in subject) return fail(subject.error, left.offset + subject.at);
-
-  const right = trim(rest.slice(at + 2), start + at + 2, dialect);
+  const right = trim(text.slice(at + 2), start + at + 2, dialect);
   const soft = dialect !== 'swarm-mode' && right.text.startsWith('~');
   const value = soft ? trim(right.text.slice(1), right.offset + 1, dialect) : right;
   const valueError = checkValue(value, dialect);
-  if (valueError) return valueError;
-  const pattern = parsePattern(value, subject.ok, dialect);
-  if ('error' in pattern) return pattern;
-  return { ok: { subject: subject.ok, op, pattern, soft, source: rest.trim() } };
+  return valueError ?? { key, op: text.startsWith('==', at) ? '==' : '!=', soft, value };
 }
 
 /**
@@ -82,7 +94,8 @@ export function parseSpread(text: string): SpreadResult {
   return { ok: { subject: subject.ok, source: key.text } };
 }
 
-interface Piece {
+/** A part of an expression and where it begins in the whole. */
+export interface Piece {
   readonly text: string;
   readonly offset: number;
 }
@@ -144,7 +157,8 @@ function firstNot(text: string, allowed: RegExp): number {
   return text.length;
 }
 
-function parsePattern(value: Piece, subject: ConstraintSubject, dialect: Dialect): ConstraintPattern | ParseError {
+/** `ip`: a literal must be an address or a block of them. */
+export function parsePattern(value: Piece, ip: boolean, dialect: Dialect): ConstraintPattern | ParseError {
   const { text, offset } = value;
   const free = dialect !== 'swarm-mode';
   if (free && text === '/') return fail('a regular expression needs a second /', offset + 1);
@@ -154,11 +168,12 @@ function parsePattern(value: Piece, subject: ConstraintSubject, dialect: Dialect
     return problem === null ? { kind: 'regex', value: source } : fail(problem, offset + 1);
   }
   if (free && text.includes('*')) return { kind: 'glob', value: text };
-  if (subject.kind === 'ip' && parseBlock(text) === null) return fail(`${text} is neither an address nor a block such as 10.0.0.0/8`, offset);
+  if (ip && parseBlock(text) === null) return fail(`${text} is neither an address nor a block such as 10.0.0.0/8`, offset);
   return { kind: 'literal', value: text };
 }
 
-function regexProblem(source: string): string | null {
+/** Why RE2 will not have it; null when it will. */
+export function regexProblem(source: string): string | null {
   try {
     const size = RE2JS.compile(source).programSize();
     return size > maxProgram ? 'the regular expression is too large' : null;

@@ -77,7 +77,7 @@ function fullScan(state: ClusterState, pending: readonly PendingPod[]): number {
         if (mine < least || (mine === least && room.podCount[node]! < room.podCount[best]!)) best = node;
       }
       if (best < 0) continue;
-      room.place(best, group);
+      room.place(best, group, group.pods[i]!);
       placed++;
     }
   }

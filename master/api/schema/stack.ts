@@ -100,7 +100,7 @@ const service = Type.Object({
   ]),
   labels: map, template,
   placement: Type.Object({
-    constraints: Type.Array(constraint), affinities: Type.Optional(Type.Array(affinity)), operators: Type.Optional(Type.Array(operator)), spread: Type.Array(Type.Object({ subject, source: Type.String() }, exact)), maxPerNode: count,
+    constraints: Type.Array(constraint), affinities: Type.Optional(Type.Array(affinity)), operators: Type.Optional(Type.Array(operator)), reschedule: Type.Optional(Type.Literal('off')), spread: Type.Array(Type.Object({ subject, source: Type.String() }, exact)), maxPerNode: count,
     strategy: Type.Union([Type.Literal('spread'), Type.Literal('binpack'), Type.Literal('random')]),
   }, exact),
   ports: Type.Array(Type.Object({

@@ -1,6 +1,7 @@
-/** The hard expressions of `placement.constraints`, all of which must hold. */
+/** The hard expressions of `placement.constraints`, and of operators what one node alone can answer: all of them must hold. */
 import { explainConstraint } from '../../../model/constraint/explain.ts';
-import { canNeverMatch } from '../../../model/constraint/never.ts';
+import { neverPlaced } from '../../../model/constraint/never.ts';
+import { asConstraints } from '../../../model/constraint/operator.ts';
 import type { Constraint, ConstraintTarget } from '../../../model/constraint/types.ts';
 import type { PodGroup } from '../group.ts';
 import type { Room } from '../room.ts';
@@ -16,8 +17,8 @@ export const constraints: Filter = {
   },
   // One reason per expression, each about all nodes: whether any node has the label at all is what people need to know.
   explain(group, room, nodes, everyone) {
-    const never = canNeverMatch(group.spec.placement.constraints);
-    if (never !== null) return [{ filter: 'constraint', message: never, nodes: namesOf(room, nodes) }];
+    const never = neverPlaced(group.spec.placement);
+    if (never !== null) return [{ filter: 'constraint', message: never.message, nodes: namesOf(room, nodes) }];
     const targets = targetsOf(room, everyone);
     return hard(group).flatMap((constraint) => {
       const bits = room.state.bits(constraint);
@@ -29,7 +30,8 @@ export const constraints: Filter = {
 };
 
 function hard(group: PodGroup): readonly Constraint[] {
-  return group.spec.placement.constraints.filter((constraint) => !constraint.soft);
+  const { constraints: own, operators = [] } = group.spec.placement;
+  return [...own.filter((constraint) => !constraint.soft), ...operators.flatMap(asConstraints)];
 }
 
 function targetsOf(room: Room, nodes: readonly number[]): readonly ConstraintTarget[] {

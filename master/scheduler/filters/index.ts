@@ -2,16 +2,18 @@
 import type { PodGroup } from '../group.ts';
 import type { Room } from '../room.ts';
 import { addresses } from './addresses.ts';
+import { affinities } from './affinities.ts';
 import { availability } from './availability.ts';
 import { constraints } from './constraints.ts';
 import type { Filter, NodeTest } from './filter.ts';
 import { health } from './health.ts';
+import { operators } from './operators.ts';
 import { perNode } from './per-node.ts';
 import { hostPorts } from './ports.ts';
 import { resources } from './resources.ts';
 import { volumes } from './volumes.ts';
 
-export const filters: readonly Filter[] = [constraints, volumes, health, availability, hostPorts, perNode, resources, addresses];
+export const filters: readonly Filter[] = [constraints, operators, affinities, volumes, health, availability, hostPorts, perNode, resources, addresses];
 
 /** The filters of one scope as one test. */
 export function prepareScope(scope: Filter['scope'], group: PodGroup, room: Room): NodeTest {

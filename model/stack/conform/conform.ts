@@ -8,7 +8,7 @@ import type { ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
 import { splitWords } from '../values/words.ts';
 import { isAddress } from '../values/address.ts';
 import { conformScalar, quote, textOf } from './scalars.ts';
-import { unknownKey } from './unknown.ts';
+import { misspelt, unknownKey } from './unknown.ts';
 
 /** Null when nothing of the node can be used. */
 export function conform(node: Node, shape: Shape, path: Path | null, context: ShapeContext): Node | null {
@@ -21,6 +21,7 @@ export function conform(node: Node, shape: Shape, path: Path | null, context: Sh
       return isNull(node) ? empty(node, path, context) : conformScalar(node, shape, path, context);
     case 'list': return conformList(node, shape, path, context);
     case 'words': return conformWords(node, path, context);
+    case 'tuple': return conformTuple(node, path, context);
     case 'test': return conformTest(node, path, context);
     case 'pairs': return conformPairs(node, shape, path, context);
     case 'hosts': return conformHosts(node, path, context);
@@ -42,7 +43,10 @@ export function conformObject(node: Node, shape: ObjectShape, path: Path | null,
     const below = step(path, key);
     const field = Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined;
     if (field) add(entries, key, entry, conform(entry.value, field.shape, below, context));
-    else if (key.startsWith('x-')) entries.set(key, entry);
+    else if (key.startsWith('x-')) {
+      entries.set(key, entry);
+      misspelt(key, entry, shape, path, context.sink);
+    }
     else unknownKey(key, entry, shape, path, context.sink);
   }
   for (const key of shape.required ?? []) {
@@ -85,13 +89,15 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
     const below = node.kind === 'seq' ? step(path, index) : path;
     if (isNull(item)) {
       context.sink.error(item, below, `the entry ${nameOf(below)} is empty`, 'remove the dash, or write ""');
+      items.push(item);
       continue;
     }
     const expanded = item.kind === 'scalar' && shape.entry ? shape.entry(item, below, context) : [item];
     for (const one of expanded ?? []) {
-      const made = conform(one, shape.of, below, context);
-      if (made) items.push(made);
+      // A wrong item leaves a hole, so that the others keep their numbers.
+      items.push(conform(one, shape.of, below, context) ?? scalar(item, null));
     }
+    if (!expanded) items.push(scalar(item, null));
   }
   const { inset: _, ...mark } = { inset: 0, ...node };
   return { kind: 'seq', items, source: mark.source, offset: mark.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
@@ -107,6 +113,17 @@ function conformWords(node: Node, path: Path | null, context: ShapeContext): Nod
     return null;
   }
   return words(node, result.words);
+}
+
+function conformTuple(node: Node, path: Path | null, context: ShapeContext): Node | null {
+  if (node.kind === 'seq') return conformList(node, { kind: 'list', of: { kind: 'string' } }, path, context);
+  if (node.kind !== 'scalar' || isNull(node)) return wrong(node, path, context, 'FIELD:OPERATOR[:VALUE] or a list of these words');
+  const text = textOf(node);
+  const first = text.indexOf(':');
+  const second = first < 0 ? -1 : text.indexOf(':', first + 1);
+  const ends = [first, second].filter((at) => at >= 0);
+  const items = [0, ...ends.map((at) => at + 1)].map((from, index) => part(node, from, ends[index]));
+  return { kind: 'seq', items, source: node.source, offset: node.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
 }
 
 function conformTest(node: Node, path: Path | null, context: ShapeContext): Node | null {
@@ -196,10 +213,10 @@ function conformHosts(node: Node, path: Path | null, context: ShapeContext): Nod
   })), node.tag);
 }
 
-/** The rest of a scalar's text, with its place. */
-function part(node: ScalarNode, from: number): ScalarNode {
-  const made = scalar(node, textOf(node).slice(from));
-  return node.inset === undefined ? made : { ...made, inset: node.inset + from };
+/** A part of a scalar's text, the rest of it unless `to` says otherwise, with its place. */
+function part(node: ScalarNode, from: number, to?: number): ScalarNode {
+  const text = textOf(node).slice(from, to);
+  return node.inset === undefined ? scalar(node, text) : { ...scalar({ source: node.source, offset: node.offset + node.inset + from }, text), inset: 0 };
 }
 
 function words(node: ScalarNode, list: readonly string[]): Node {

@@ -13,6 +13,20 @@ export function unknownKey(key: string, entry: Entry, shape: ObjectShape, path: 
   sink.error(entry.key, below, `unknown key ${nameOf(below)}`, hint(key, entry, shape));
 }
 
+/** `x-` keys are the user's own, but one that is nearly ours is more likely a slip. */
+export function misspelt(key: string, entry: Entry, shape: ObjectShape, path: Path | null, sink: Diagnostics): void {
+  const below = step(path, key);
+  if (ownKeys.includes(key)) {
+    if (shape.keys !== serviceKeys) sink.warn(entry.key, below, `${key} has no effect here`, 'it belongs to a service, beside image');
+    return;
+  }
+  const near = nearest(key, ownKeys);
+  if (near !== undefined && shape.keys === serviceKeys) sink.warn(entry.key, below, `${key} has no effect`, `did you mean ${near}?`);
+}
+
+/** What tsorch adds to the language. */
+export const ownKeys = Object.keys(serviceKeys).filter((key) => key.startsWith('x-'));
+
 function hint(key: string, entry: Entry, shape: ObjectShape): string {
   if (shape.keys === topKeys) {
     const near = didYouMean(key, Object.keys(topKeys));

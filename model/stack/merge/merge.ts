@@ -24,7 +24,7 @@ export function merge(earlier: Node, later: Node, shape: Shape, path: Path | nul
   if (shape.kind === 'short') return merge(earlier, later, shape.of, path, context);
   if (earlier.kind === 'map' && later.kind === 'map' && shape.kind !== 'any') return mergeMaps(earlier, later, shape, path, context);
   if (earlier.kind === 'seq' && later.kind === 'seq') {
-    if (shape.kind === 'words' || shape.kind === 'test') return later;
+    if (shape.kind === 'words' || shape.kind === 'test' || shape.kind === 'tuple') return later;
     return mergeLists(earlier, later, shape.kind === 'list' ? shape.merge ?? appended : appended, context);
   }
   if (earlier.kind === 'map' && later.kind === 'map') return mergeMaps(earlier, later, shape, path, context);
@@ -38,7 +38,7 @@ function mergeMaps(earlier: MapNode, later: MapNode, shape: Shape, path: Path | 
   for (const [key, entry] of later.entries) {
     const old = entries.get(key);
     const below = shapeBelow(shape, key);
-    const made = old && !key.startsWith('x-') ? merge(old.value, entry.value, below, step(path, key), context)
+    const made = old ? merge(old.value, entry.value, below, step(path, key), context)
       : entry.value.tag === 'reset' && !context.keepTags ? null : entry.value;
     if (made) entries.set(key, { key: entry.key, value: made });
     else entries.delete(key);

@@ -10,13 +10,21 @@ export function renderDocs(): string {
 ## Top level
 ${table(topKeys)}
 ## services
-${table(serviceKeys)}
+${table(own(serviceKeys, false))}
 ${objects('services.*', serviceKeys)}
 ## services.*.deploy
 ${table(deploy.keys)}
 ${objects('services.*.deploy', deploy.keys)}
 ${Object.entries(definitions).map(([name, shape]) => `## ${name}s\n${table(shape.keys)}`).join('\n')}
+${placement}
+${table(own(serviceKeys, true))}
+${additions}
 ${tail}`;
+}
+
+/** The specification's keys, or the ones that tsorch adds. */
+function own(keys: Readonly<Record<string, Field>>, ours: boolean): Readonly<Record<string, Field>> {
+  return Object.fromEntries(Object.entries(keys).filter(([key]) => key.startsWith('x-') === ours));
 }
 
 const head = `# Compose keys
@@ -25,7 +33,55 @@ This page is made from the tables in \`model/stack/schema\`; \`node docs/generat
 Every key of the Compose specification is in one of three classes, and no key is dropped in silence:
 **works**; **refused**, an error with file, line, column and the way out, unless the value asks for nothing (\`false\`, \`0\`, empty);
 **harmless**, accepted because here it changes nothing a service could notice. Keys that begin with \`x-\` are yours everywhere.
-Unknown keys are errors.
+Unknown keys are errors; what tsorch adds has keys that begin with \`x-\` too, see [Placement](#placement).
+`;
+
+const placement = `## Placement
+Every expression is \`KEY==VALUE\` or \`KEY!=VALUE\`. A value is taken as it is (in any case), with \`*\` for anything, or as \`/regex/\` (RE2, anywhere in the
+text); \`~\` before it makes it a wish. All hard expressions must hold; wishes rank the nodes, the first one most, and are given up from the last.
+
+| where | what |
+|---|---|
+| \`deploy.placement.constraints\` | Swarm's \`node.labels.type == frontend\`, \`node.role != manager\`, and the short \`type==frontend\` |
+| \`environment\`: \`constraint:type==frontend\` | classic Swarm's. Such entries never reach the container. So do \`affinity:\`, \`dependency:\`, \`whitelist:\`, \`reschedule:\` |
+| labels \`com.docker.swarm.constraints\`, \`….affinities\`, \`….dependencies\`, \`….whitelists\`, \`….reschedule-policies\` | JSON lists of the same expressions |
+| \`deploy.placement.preferences\` | \`spread: node.labels.zone\`, or shorter \`zone\`; several nest |
+
+- Keys of nodes: \`node.id\`, \`node.hostname\`, \`node.ip\` (an address or a block), \`node.role\`, \`node.platform.os\`, \`node.platform.arch\`, \`node.labels.K\`,
+  \`engine.labels.K\`, \`node\` (id or name), and any bare word, a label of the node. A missing label is empty: \`K!=x\` holds, \`K==/^$/\` finds it.
+- An unknown \`node.*\` key is an error, and so are expressions that no node could ever satisfy together.
+- \`whitelist:node==a|b\` names nodes to the letter.
+- \`reschedule:off\`: a pod whose node is lost waits for it instead of being replaced (once the node is removed from the cluster, it is). Without it, or
+  with \`on-node-failure\`, it is replaced.
+- Affinities look at other pods: \`container==db\` (a service of the stack, its \`container_name\`, \`STACK_SERVICE\` anywhere, \`STACK_SERVICE.SLOT\`, a pod's id),
+  \`image==redis\` (with or without tag), or a label of services and containers. \`==\` wants a node that runs such a pod, \`!=\` one without; a hard \`!=\` keeps
+  later pods away as well. The first pod of a service with an affinity to itself goes anywhere. They count when pods are placed: running pods stay.
+- \`dependency:db\` is an affinity to that container, as \`--link\` was. \`links\` alone is not: names work on every node.
+
+### What tsorch adds
+These keys stand in a service, beside \`image\`. They are validated like all others; one of them misspelt (\`x-constraint\`) is warned about.
+Other \`x-\` keys are yours, and ignored.
+`;
+
+const additions = `\`\`\`yaml
+services:
+  web:
+    image: nginx
+    x-constraints:
+      - [hostname, UNIQUE]        # or hostname:UNIQUE
+      - rack:MAX_PER:2
+    x-affinities: ["container==~cache", "image!=postgres"]
+    x-placement: { strategy: binpack }
+\`\`\`
+A field is \`hostname\` or any key of a node; nodes without it take no pods, except for UNLIKE.
+
+| operator | value | |
+|---|---|---|
+| \`UNIQUE\` | | one pod of the service per value |
+| \`CLUSTER\` | a value, or none | all pods on this value; without one, all on the same, one with room for them |
+| \`GROUP_BY\` | a number, or none | no value has more than one pod above another; so many values are expected, else those there are |
+| \`MAX_PER\` | a number | at most so many pods per value |
+| \`LIKE\`, \`UNLIKE\` | a regex | the whole value matches; does not |
 `;
 
 const tail = `## How files become one
@@ -44,12 +100,6 @@ The process's environment wins over \`--env-file\` (or \`.env\`). A variable tha
 Values of \`environment\` and labels are taken as written: \`VERSION: 1.10\` stays \`1.10\`, \`0644\` stays \`0644\`.
 A variable without value (\`environment: [KEY]\`) takes the one outside; without one, it unsets the image's.
 In env files, single quotes keep the text; double quotes know \`\\n \\r \\t \\\\ \\" \\$\`; a comment needs a space before its \`#\`; \`format: raw\` keeps all to the letter.
-
-## Placement
-\`deploy.placement.constraints\` takes Swarm's expressions (\`node.labels.type == frontend\`, \`node.role != manager\`) and the short
-\`type==frontend\`. Classic Swarm's \`environment: ["constraint:type==frontend"]\` works too, with \`~\` for wishes, \`*\` and \`/regex/\`, and is taken out
-of the container's environment; so does the label \`com.docker.swarm.constraints\`, a JSON list. \`affinity:\` and \`whitelist:\` are refused;
-\`reschedule:on-node-failure\` is what happens anyway.
 
 ## Defaults
 - A service without \`networks\` is on the network \`default\`, \`STACK_default\` in the cluster. Networks, volumes, secrets and configs are called

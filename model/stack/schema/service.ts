@@ -5,7 +5,7 @@ import { deploy } from './deploy.ts';
 import { any, bool, bytes, count, duration, harmless, labels, list, object, options, path, refused, string, stringOrList, strings, works, type Field, type Shape, type ShapeContext } from './shape.ts';
 import { expandDevice, expandEnvFile, expandGrant, expandVolume } from './short/volumes.ts';
 import { expandPort } from './short/ports.ts';
-import { grantKey, lastOf, portKey, volumeKey } from './unique.ts';
+import { grantKey, lastOf, portKey, tupleKey, volumeKey } from './unique.ts';
 
 const notYet = 'not supported yet';
 const cpus: Shape = { kind: 'number', min: 0 };
@@ -196,6 +196,9 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   volumes: works(list(volume, { entry: expandVolume, merge: { kind: 'unique', key: volumeKey } })),
   volumes_from: refused(list(string), 'containers on other hosts cannot lend their mounts', 'name the volume and mount it in both services'),
   working_dir: works(string),
+  'x-affinities': works(list(string, { single: true }), 'where pods want to be relative to others: `container==db`, `image!=redis`, `tier==~cache`'),
+  'x-constraints': works(list({ kind: 'tuple' }, { single: true, merge: { kind: 'unique', key: tupleKey } }), 'Marathon\'s operators: `[hostname, UNIQUE]`, `rack:MAX_PER:2`'),
+  'x-placement': works(object({ strategy: works({ kind: 'enum', values: ['spread', 'binpack', 'random'] }, 'spread (the default): evenly; binpack: fill nodes one after the other; random') })),
 };
 
 export const service = object(serviceKeys);

@@ -39,6 +39,8 @@ export type Shape =
   | { readonly kind: 'list'; readonly of: Shape; readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge }
   /** A command: a string is split into words. */
   | { readonly kind: 'words' }
+  /** Words that belong together; a string is split at its first two colons. */
+  | { readonly kind: 'tuple' }
   /** `healthcheck.test`: a string is for the shell. */
   | { readonly kind: 'test' }
   /** A mapping, or a list of KEY=VALUE; `bare` says what KEY alone means. */

@@ -18,6 +18,11 @@ export function portKey(item: Node): string {
   return [text('host_ip') || '0.0.0.0', text('published'), text('target'), text('protocol') || 'tcp'].join(' ');
 }
 
+/** Words that belong together are the same when all of them are. */
+export function tupleKey(item: Node): string {
+  return item.kind === 'seq' ? JSON.stringify(item.items.map((word) => (word.kind === 'scalar' ? word.text : ''))) : '';
+}
+
 /** Secrets and configs: by the place they are mounted at. */
 export function grantKey(item: Node): string {
   return lastOf(item, 'target');

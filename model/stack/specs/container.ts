@@ -6,7 +6,7 @@ import { makeHealthcheck } from './health.ts';
 import { imageProblem } from './image.ts';
 import type { MadeLimits } from './limits.ts';
 import { makeFileReferences, makeMounts } from './mounts.ts';
-import { isClassicKey } from './placement.ts';
+import { isClassicKey } from './placement/classic.ts';
 import type { Reader } from './reader.ts';
 
 /** Go templates of Swarm, which the hosts do not fill in. */

@@ -20,6 +20,8 @@ export interface StackContext {
   readonly inactive: ReadonlyMap<string, readonly string[]>;
   /** Names that `links` of other services give to a service. */
   readonly linkAliases: ReadonlyMap<string, readonly string[]>;
+  /** `container_name` → the service that has it. */
+  readonly containerNames: ReadonlyMap<string, string>;
   /** Services that others wait for to be done. */
   readonly awaited: ReadonlySet<string>;
 }

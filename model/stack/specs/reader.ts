@@ -41,7 +41,7 @@ export class Reader {
 
   items(): readonly Reader[] {
     if (this.node?.kind !== 'seq') return [];
-    return this.node.items.map((item, index) => new Reader(item, step(this.path, index), item, this.sink));
+    return this.node.items.flatMap((item, index) => (isNull(item) ? [] : [new Reader(item, step(this.path, index), item, this.sink)]));
   }
 
   scalar(key: string): ScalarNode | undefined {
@@ -77,7 +77,7 @@ export class Reader {
   /** Undefined when the key is absent, unlike an empty list. */
   strings(key: string): readonly string[] | undefined {
     const value = this.entries.get(key)?.value;
-    return value?.kind === 'seq' ? value.items.flatMap((item) => (item.kind === 'scalar' ? [item.text] : [])) : undefined;
+    return value?.kind === 'seq' ? value.items.flatMap((item) => (item.kind === 'scalar' && !isNull(item) ? [item.text] : [])) : undefined;
   }
 
   pairs(key: string): Readonly<Record<string, string>> {

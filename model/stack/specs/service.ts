@@ -7,7 +7,7 @@ import type { StackContext } from './context.ts';
 import { makeMode, makeRestart, makeUpdate } from './deploy.ts';
 import { makeLimits } from './limits.ts';
 import { makeNetworks } from './networks.ts';
-import { makePlacement } from './placement.ts';
+import { makePlacement } from './placement/placement.ts';
 import { makePorts } from './ports.ts';
 import type { Reader } from './reader.ts';
 
@@ -48,7 +48,7 @@ export function makeService(service: Reader, name: string, context: StackContext
     mode,
     labels: deploy.pairs('labels'),
     template,
-    placement: makePlacement(service),
+    placement: makePlacement(service, context),
     ports: networks.mode === 'pod' ? ports : [],
     networks: networks.attachments,
     endpointMode,

@@ -4,6 +4,7 @@ import type { Session } from '../assemble/context.ts';
 import type { MapNode } from '../parse/tree.ts';
 import { checkCycles, checkPorts } from './checks.ts';
 import type { NamedNetwork, StackContext } from './context.ts';
+import { checkAffinities } from './placement/affinities.ts';
 import { Reader } from './reader.ts';
 import { makeFileObject, makeNetwork, makeVolume } from './resources.ts';
 import { makeService } from './service.ts';
@@ -43,6 +44,7 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   const at = (key: string): Reader => top.at('services').at(key);
   checkCycles(services, at);
   checkPorts(services, at);
+  checkAffinities(services, at);
   return {
     name, services, networks: usedNetworks(networks, services),
     volumes: Object.fromEntries(volumes), secrets: Object.fromEntries(secrets), configs: Object.fromEntries(configs),
@@ -59,10 +61,13 @@ function usedNetworks(networks: ReadonlyMap<string, NamedNetwork>, services: Rea
   return Object.fromEntries([...networks].filter(([, { spec }]) => used.has(spec.name)).map(([key, { spec }]) => [key, spec]));
 }
 
-function relations(services: readonly (readonly [string, Reader])[]): Pick<StackContext, 'linkAliases' | 'awaited'> {
+function relations(services: readonly (readonly [string, Reader])[]): Pick<StackContext, 'linkAliases' | 'awaited' | 'containerNames'> {
   const linkAliases = new Map<string, readonly string[]>();
   const awaited = new Set<string>();
-  for (const [, service] of services) {
+  const containerNames = new Map<string, string>();
+  for (const [key, service] of services) {
+    const containerName = service.text('container_name');
+    if (containerName !== undefined && containerName !== '') containerNames.set(containerName, key);
     for (const link of service.strings('links') ?? []) {
       const [target = '', alias] = link.split(':', 2);
       if (alias !== undefined && alias !== '' && alias !== target) linkAliases.set(target, [...(linkAliases.get(target) ?? []), alias]);
@@ -71,5 +76,5 @@ function relations(services: readonly (readonly [string, Reader])[]): Pick<Stack
       if (dependency.text('condition') === 'service_completed_successfully') awaited.add(target);
     }
   }
-  return { linkAliases, awaited };
+  return { linkAliases, awaited, containerNames };
 }

@@ -168,6 +168,22 @@ describe('ended pods', () => {
     expect(describePlan(early.reconcile())).toBe('stop p1: node node-1 is down\ncreate 1 (r1)');
   });
 
+  test('reschedule:off: a pod whose node is lost waits for it; once the node has left the cluster it is replaced', () => {
+    const stay = replicas(2, { placement: { reschedule: 'off' } });
+    const sim = settled(new Sim(stay));
+    sim.change(1, { state: 'down' });
+    expect(describePlan(sim.reconcile())).toBe('nothing to do');
+    sim.settle();
+    expect(sim.where()).toBe('2@n2');
+    sim.change(1, { state: 'ready' });
+    expect(describePlan(sim.reconcile())).toBe('nothing to do');
+    expect(sim.where()).toBe('1@n1 2@n2');
+    sim.nodes.delete('n1');
+    sim.settle();
+    expect(sim.where()).not.toContain('n1');
+    expect(sim.where()).toMatch(/^1@n[23] 2@n2$/);
+  });
+
   test.each([['any', 3, 'create 1 (r1)'], ['on-failure', 3, 'create 1 (r1)'], ['none', 0, 'nothing to do']] as const)(
     'a pod that its own node has lost, restart %s, at most %i attempts: %s', (condition, maxAttempts, expected) => {
       const sim = settled(new Sim(replicas(1, { template: { restart: { condition, delayMs: 100, maxAttempts, windowMs: 0 } } })));

@@ -1,6 +1,8 @@
 /** Small specs, nodes and pods for tests of deciding code. */
+import { parseAffinity } from '../../../../model/constraint/affinity.ts';
+import { parseOperator } from '../../../../model/constraint/operator.ts';
 import { parseConstraint, parseSpread } from '../../../../model/constraint/parse.ts';
-import type { Constraint, SpreadPreference } from '../../../../model/constraint/types.ts';
+import type { Affinity, Constraint, PlacementOperator, SpreadPreference } from '../../../../model/constraint/types.ts';
 import type { NodeState, NodeView } from '../../../../model/node.ts';
 import type { Pod } from '../../../../model/pod.ts';
 import type { ContainerSpec, Placement, PodTemplate, ServiceSpec, UpdateConfig } from '../../../../model/spec.ts';
@@ -17,6 +19,19 @@ export function constraint(text: string): Constraint {
 
 export function spread(text: string): SpreadPreference {
   const result = parseSpread(text);
+  if ('error' in result) throw new Error(`${text}: ${result.error}`);
+  return result.ok;
+}
+
+export function affinity(text: string): Affinity {
+  const result = parseAffinity(text);
+  if ('error' in result) throw new Error(`${text}: ${result.error}`);
+  return result.ok;
+}
+
+/** `rack:MAX_PER:2`. */
+export function operator(text: string): PlacementOperator {
+  const result = parseOperator(text.split(':'));
   if ('error' in result) throw new Error(`${text}: ${result.error}`);
   return result.ok;
 }
@@ -40,10 +55,12 @@ export interface SpecChanges extends Partial<Omit<ServiceSpec, 'template' | 'pla
   readonly where?: readonly string[];
   readonly over?: readonly string[];
   readonly volumes?: readonly string[];
+  readonly beside?: readonly string[];
+  readonly operators?: readonly string[];
 }
 
 export function makeSpec(changes: SpecChanges = {}): ServiceSpec {
-  const { template, placement, update: updateChanges, cpus = 0, memory = 0, where = [], over = [], volumes = [], ...rest } = changes;
+  const { template, placement, update: updateChanges, cpus = 0, memory = 0, where = [], over = [], volumes = [], beside = [], operators = [], ...rest } = changes;
   const mounts = volumes.map((volume) => ({ kind: 'volume', volume, target: `/${volume}`, readOnly: false, noCopy: false }) as const);
   return {
     stack: 'shop', name: 'web', mode: { kind: 'replicated', replicas: 1 }, labels: {}, ports: [], networks: [], endpointMode: 'vip',
@@ -52,7 +69,10 @@ export function makeSpec(changes: SpecChanges = {}): ServiceSpec {
       containers: [makeContainer({ mounts })], networkMode: 'pod', extraHosts: [], dns: [], dnsSearch: [], dnsOptions: [], sysctls: {},
       restart: { condition: 'any', delayMs: 100, maxAttempts: 0, windowMs: 0 }, stopGraceMs: 10_000, reservations: { cpus, memory }, ...template,
     },
-    placement: { constraints: where.map(constraint), spread: over.map(spread), maxPerNode: 0, strategy: 'spread', ...placement },
+    placement: {
+      constraints: where.map(constraint), spread: over.map(spread), maxPerNode: 0, strategy: 'spread',
+      ...(beside.length > 0 ? { affinities: beside.map(affinity) } : {}), ...(operators.length > 0 ? { operators: operators.map(operator) } : {}), ...placement,
+    },
     update: { ...update, ...updateChanges },
   };
 }

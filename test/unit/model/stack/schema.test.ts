@@ -28,7 +28,7 @@ const specification = {
 test.each<[keyof typeof specification, Readonly<Record<string, Field>>]>([
   ['service', serviceKeys], ['top', topKeys], ['deploy', deploy.keys], ['network', definitions.network.keys], ['volume', definitions.volume.keys], ['secret', definitions.secret.keys], ['config', definitions.config.keys],
 ])('all keys of %s', (name, keys) => {
-  expect(Object.keys(keys).toSorted()).toEqual(specification[name].split(/\s+/).toSorted());
+  expect(Object.keys(keys).filter((key) => !key.startsWith('x-')).toSorted()).toEqual(specification[name].split(/\s+/).toSorted());
 });
 
 test('the page in docs is the tables\'', () => {
@@ -44,7 +44,7 @@ const samples: Readonly<Record<string, unknown>> = {
   mac_address: '02:00:00:00:00:01', mem_limit: '64m', mem_reservation: '64m', mem_swappiness: 10, memswap_limit: -1, models: ['m'], network_mode: 'host', networks: ['front'], oom_kill_disable: true, oom_score_adj: 10, pid: 'host', pids_limit: 10,
   platform: 'linux/arm64', ports: ['80:80'], post_start: [{ command: 'x' }], pre_start: [{ command: 'x' }], pre_stop: [{ command: 'x' }], privileged: true, profiles: ['off'], provider: { type: 'x' }, pull_policy: 'always', pull_refresh_after: '1d', read_only: true, restart: 'no', runtime: 'runc',
   scale: 2, secrets: ['thing'], security_opt: ['no-new-privileges'], shm_size: '1m', stdin_open: true, stop_grace_period: '1s', stop_signal: 'SIGINT', storage_opt: { size: '1g' }, sysctls: { 'net.core.somaxconn': 1 }, tmpfs: '/run', tty: true, ulimits: { nofile: 10 },
-  use_api_socket: true, user: '1', userns_mode: 'private', uts: 'host', volumes: ['/data'], volumes_from: ['other'], working_dir: '/w',
+  use_api_socket: true, user: '1', userns_mode: 'private', uts: 'host', volumes: ['/data'], volumes_from: ['other'], working_dir: '/w', 'x-affinities': ['container==other'], 'x-constraints': ['hostname:UNIQUE'], 'x-placement': { strategy: 'binpack' },
 };
 
 const deploySamples: Readonly<Record<string, unknown>> = {

@@ -239,6 +239,73 @@ describe('placement', () => {
     expect(webOf('environment: ["reschedule:on-node-failure"]').template.containers[0]?.env).toEqual({});
   });
 
+  test('classic Swarm: affinities, dependencies', () => {
+    const affinities = (body: string, rest = '') => stackOf(`${webStack(body)}${rest}`).services['web']?.placement.affinities?.map(({ source, soft, subject }) => [source, soft, subject.kind]);
+    const db = '  db: { image: postgres, container_name: database }\n';
+    expect(affinities('environment: ["affinity:container==db", "affinity:image!=~redis*", "affinity:tier==front", A=1]', db)).toEqual([['container==db', false, 'container'], ['image!=~redis*', true, 'image'], ['tier==front', false, 'label']]);
+    expect(affinities(`labels: { com.docker.swarm.affinities: '["container==shop_x.1","image!=x"]' }`)).toEqual([['container==shop_x.1', false, 'container'], ['image!=x', false, 'image']]);
+    expect(affinities('environment: ["dependency:db", "dependency:container==~db"]', db)).toEqual([['container==db', false, 'container'], ['container==~db', true, 'container']]);
+    expect(affinities('x-affinities: container == ~db', db)).toEqual([['container == ~db', true, 'container']]);
+    // container_name is another name of the service.
+    expect(stackOf(`${webStack('x-affinities: ["container==database"]')}${db}`).services['web']?.placement.affinities?.[0]?.pattern.value).toBe('db');
+    expect(containerOf('environment: ["affinity:image==x", "dependency:shop_db", A=1]').env).toEqual({ A: '1' });
+    expect(webOf('tty: true').placement).not.toHaveProperty('affinities');
+  });
+
+  test('affinities that cannot be', () => {
+    const db = '  db: { image: postgres }\n';
+    expect(errorsOf(webStack('x-affinities: ["container==dbb"]') + db)).toEqual(['4:20 services.web.x-affinities[0]: affinity container==dbb: there is no service "dbb" in the stack; did you mean db?']);
+    expect(warningsOf(webStack('x-affinities: ["container==~dbb"]') + db)).toHaveLength(1);
+    expect(errorsOf(webStack('environment: ["affinity:container=db"]') + db)).toEqual([expect.stringMatching(/^4:41 .*= is not an operator; did you mean container==db\?/)]);
+    expect(errorsOf(webStack('environment:\n  - "affinity:ima ge==x"'))).toEqual([expect.stringMatching(/^5:22 .*a space is not allowed in a key$/)]);
+    expect(wrong('x-affinities: ["container==db"]', '  db: { image: x, x-affinities: ["container==web"] }\n')).toEqual(['services.web: services wait for each other by affinity: web → db → web; remove one of the affinities: a service goes where the other one is either way']);
+    expect(wrong('x-affinities: ["container==web"]')).toEqual([]);
+  });
+
+  test('classic Swarm: whitelists and rescheduling', () => {
+    expect(webOf('environment: ["whitelist:node==node-1"]').placement.constraints).toEqual([{ subject: { kind: 'node' }, op: '==', pattern: { kind: 'literal', value: 'node-1' }, soft: false, source: 'whitelist:node==node-1' }]);
+    expect(webOf('environment: ["whitelist:node==~a.b|c"]').placement.constraints).toMatchObject([{ pattern: { kind: 'regex', value: '^(?:a\\.b|c)$' }, soft: true }]);
+    expect(webOf(`labels: { com.docker.swarm.whitelists: '["node==a|b"]' }`).placement.constraints).toMatchObject([{ pattern: { value: '^(?:a|b)$' } }]);
+    expect(wrong('environment: ["whitelist:node=="]')[0]).toContain('names no node');
+    expect(wrong('environment: ["whitelist:node==a*|b"]')[0]).toContain('"a*" cannot be a node\'s name');
+    expect(webOf('environment: ["reschedule:off"]').placement.reschedule).toBe('off');
+    expect(webOf(`labels: { com.docker.swarm.reschedule-policies: '["off"]' }`).placement.reschedule).toBe('off');
+    expect(webOf('environment: ["reschedule:on-node-failure"]').placement).not.toHaveProperty('reschedule');
+    expect(wrong('environment: ["reschedule:of"]')[0]).toContain('there is no policy reschedule:of; did you mean off?');
+  });
+
+  test('Marathon\'s operators', () => {
+    const made = (body: string) => webOf(body).placement.operators?.map(({ source }) => source);
+    expect(made('x-constraints: [[hostname, UNIQUE], "rack:GROUP_BY:3", [rack, MAX_PER, 2], "node.labels.disk:LIKE:ssd|nvme:x", [zone, CLUSTER]]')).toEqual(['hostname:UNIQUE', 'rack:GROUP_BY:3', 'rack:MAX_PER:2', 'node.labels.disk:LIKE:ssd|nvme:x', 'zone:CLUSTER']);
+    expect(made('x-constraints: hostname:UNIQUE')).toEqual(['hostname:UNIQUE']);
+    expect(stackOf([webStack('x-constraints: [hostname:UNIQUE, "rack:MAX_PER:2"]'), webStack('x-constraints: [[hostname, UNIQUE], "zone:UNIQUE"]')]).services['web']?.placement.operators?.map(({ source }) => source)).toEqual(['hostname:UNIQUE', 'rack:MAX_PER:2', 'zone:UNIQUE']);
+    expect(errorsOf(webStack('x-constraints:\n  - [hostname, UNIQ]\n  - rack:MAX_PER:lots\n  - [rack, LIKE, "("]\n  - hostname\n  - { a: b }\n  - node.hostnam:UNIQUE'))).toEqual([
+      '5:20 services.web.x-constraints[0][1]: constraint hostname:UNIQ: there is no operator "UNIQ"; did you mean UNIQUE?',
+      '6:22 services.web.x-constraints[1][2]: constraint rack:MAX_PER:lots: MAX_PER needs a number from 1, not "lots"',
+      '7:22 services.web.x-constraints[2][2]: constraint rack:LIKE:(: bad regular expression: missing closing ): `(`',
+      '8:9 services.web.x-constraints[3][0]: constraint hostname: after hostname must come an operator; write such as [hostname, UNIQUE] or rack:MAX_PER:2',
+      '9:9 services.web.x-constraints[4]: x-constraints[4] must be FIELD:OPERATOR[:VALUE] or a list of these words, not a mapping',
+      '10:9 services.web.x-constraints[5][0]: constraint node.hostnam:UNIQUE: there is no node.hostnam; did you mean node.hostname?',
+    ]);
+  });
+
+  test('strategy', () => {
+    expect(webOf('x-placement: { strategy: binpack }').placement.strategy).toBe('binpack');
+    expect(wrong('x-placement: { strategy: binpak }')).toEqual(['services.web.x-placement.strategy: strategy: "binpak" is none of spread, binpack, random; did you mean binpack?']);
+    expect(wrong('x-placement: { stratgy: binpack }')[0]).toContain('unknown key stratgy; did you mean strategy?');
+  });
+
+  test('our own keys misspelt or misplaced are warned about, others are nobody\'s business', () => {
+    expect(warningsOf(webStack('x-constraint: [hostname:UNIQUE]\nx-afinities: []\nx-mine: 1\nx-common: &c { a: b }'))).toEqual(['4:5 services.web.x-constraint: x-constraint has no effect', '5:5 services.web.x-afinities: x-afinities has no effect']);
+    expect(warningsOf(webStack('deploy: { x-constraints: [hostname:UNIQUE], placement: { x-placement: 1 } }'))).toEqual(['4:15 services.web.deploy.x-constraints: x-constraints has no effect here', '4:62 services.web.deploy.placement.x-placement: x-placement has no effect here']);
+  });
+
+  test('expressions that no node can satisfy', () => {
+    expect(errorsOf(webStack('deploy:\n  placement:\n    constraints:\n      - type==a\n      - type==b'))).toEqual(['8:13 services.web.deploy.placement.constraints[1]: no node can ever match: type==a and type==b exclude each other']);
+    expect(wrong('deploy: { placement: { constraints: [node.role==mangaer] } }')).toEqual(['services.web.deploy.placement.constraints[0]: no node can ever match: node.role==mangaer can never hold: node.role is manager or worker; did you mean manager?']);
+    expect(wrong('x-constraints: ["rack:CLUSTER:b"]\ndeploy: { placement: { constraints: [rack==a] } }')).toEqual(['services.web.x-constraints[0]: no node can ever match: rack==a and rack:CLUSTER:b exclude each other']);
+  });
+
   test('platform', () => {
     expect(webOf('platform: linux/arm64/v8').placement.constraints.map(({ source }) => source)).toEqual(['node.platform.os==linux', 'node.platform.arch==arm64']);
     expect(wrong('platform: windows/amd64')[0]).toContain('the hosts run linux, not windows');
@@ -247,8 +314,6 @@ describe('placement', () => {
   test('mistakes point at the character', () => {
     expect(errorsOf(webStack('deploy:\n  placement:\n    constraints:\n      - node.labels.type = frontend'))).toEqual([expect.stringMatching(/^7:\d+ services.web.deploy.placement.constraints\[0\]: constraint "node.labels.type = frontend": = is not an operator; did you mean/)]);
     expect(errorsOf(webStack('environment:\n  - "constraint:ty pe==frontend"'))).toEqual([expect.stringMatching(/^5:\d+ services.web.environment\["constraint:ty pe"\]: .*a space is not allowed in a key$/)]);
-    expect(wrong('environment: ["affinity:container==db"]')[0]).toContain('affinity:container==db: affinities are not supported yet');
-    expect(wrong('environment: ["whitelist:node==a"]')[0]).toContain('use constraint:node==NAME');
     expect(wrong(`labels: { com.docker.swarm.constraints: 'type==x' }`)[0]).toContain('must be a JSON list of strings');
     expect(wrong('deploy: { placement: { constraints: type==x } }')[0]).toContain('must be a list');
   });
