@@ -42,6 +42,7 @@ export function createProgram(io: Io): Command {
     program.commandsGroup(heading);
     for (const each of commands) program.addCommand(each);
   }
+  program.hook('preAction', (_program, chosen) => inheritGlobalOptions(program, chosen));
   program.addHelpText('after', '\nStart with `tsorch up`, then `tsorch apply -f stack.yml --wait`.');
   for (const each of withDescendants(program)) prepare(each, io);
   return program;
@@ -66,6 +67,14 @@ function prepare(each: Command, io: Io): void {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
+}
+
+/** What was said before the command counts as said to it; what it was told itself counts more. */
+function inheritGlobalOptions(program: Command, chosen: Command): void {
+  for (const name of ['master', 'context', 'debug']) {
+    const value: unknown = program.getOptionValue(name);
+    if (value !== undefined && chosen.getOptionValue(name) === undefined) chosen.setOptionValue(name, value);
+  }
 }
 
 function usageOf(name: string, required: boolean, variadic: boolean): string {
