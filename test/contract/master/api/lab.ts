@@ -1,5 +1,5 @@
 /** A master that serves for real, over TLS, on a store in memory; clients of every role; hosts that only talk. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -29,8 +29,9 @@ export interface CallOptions {
 export interface LabOptions {
   readonly times?: Partial<Times>;
   readonly lifeMs?: number;
-  readonly store?: MemoryStore;
   readonly clock?: Clock;
+  /** Another master of this one's cluster. */
+  readonly beside?: Lab;
 }
 
 export class Lab implements AsyncDisposable {
@@ -50,16 +51,19 @@ export class Lab implements AsyncDisposable {
 
   static async start(options: LabOptions = {}): Promise<Lab> {
     const directory = await mkdtemp(join(tmpdir(), 'tsorch-master-lab-'));
-    const store = options.store ?? new MemoryStore();
+    const { beside } = options;
+    const store = beside?.store.fork() ?? new MemoryStore();
+    if (beside) await cp(join(beside.directory, 'ca'), join(directory, 'ca'), { recursive: true });
+    const id = beside ? 'm2' : 'm1';
     const stop = new AbortController();
     const clock = options.clock ?? systemClock;
-    const trust = await loadTrust({ stateDir: directory, masterId: 'm1', names: ['127.0.0.1'], now: () => clock.now(), ...(options.lifeMs === undefined ? {} : { lifeMs: options.lifeMs }) });
+    const trust = await loadTrust({ stateDir: directory, masterId: id, names: ['127.0.0.1'], now: () => clock.now(), ...(options.lifeMs === undefined ? {} : { lifeMs: options.lifeMs }) });
     const serving = await serveMaster({
-      store, trust, id: 'm1', listen: '127.0.0.1:0', grpc: '127.0.0.1:0', version: '0', wish: {}, caDirectory: join(directory, 'ca'), clock, log: silentLog, signal: stop.signal,
+      store, trust, id, listen: '127.0.0.1:0', grpc: '127.0.0.1:0', version: '0', wish: {}, caDirectory: join(directory, 'ca'), clock, log: silentLog, signal: stop.signal,
       ...(options.times === undefined ? {} : { times: options.times }),
     });
     const lab = new Lab(directory, store, trust, serving, stop);
-    await until('the master leads', () => serving.context.leadership.current !== null);
+    if (!beside) await until('the master leads', () => serving.context.leadership.current !== null);
     return lab;
   }
 
@@ -133,6 +137,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stop.signal.aborted) return;
     this.#stop.abort(new Error('the lab is over'));
     await this.serving.done;
     await this.serving.close();
