@@ -1,7 +1,7 @@
 /** The resolved tree → the document that `tsorch config` prints, and its printing. */
 import { stringify } from 'yaml';
 import { map, mapOf, scalar, toJson, type Entry, type MapNode } from './parse/tree.ts';
-import type { ComposeModel, Json, JsonObject } from './types.ts';
+import type { ComposeModel, Json } from './types.ts';
 
 const order = ['name', 'services', 'networks', 'volumes', 'secrets', 'configs'];
 const named = ['networks', 'volumes', 'secrets', 'configs'];
@@ -13,8 +13,16 @@ export function canonical(tree: MapNode, stack: string): ComposeModel {
   entries.delete('include');
   set(entries, 'name', scalar(tree, stack));
   const services = tree.entries.get('services')?.value;
-  const needsDefault = services?.kind === 'map' && [...services.entries.values()].some(({ value }) =>
-    value.kind === 'map' && (value.entries.get('networks')?.value.kind !== 'map' || sizeOf(value.entries.get('networks')) === 0) && !modeOf(value));
+  let needsDefault = false;
+  if (services?.kind === 'map') {
+    const list = new Map<string, Entry>();
+    for (const [name, entry] of services.entries) {
+      const joins = entry.value.kind === 'map' && sizeOf(entry.value.entries.get('networks')) === 0 && !modeOf(entry.value);
+      needsDefault ||= joins;
+      list.set(name, joins && entry.value.kind === 'map' ? { key: entry.key, value: withDefault(entry.value) } : entry);
+    }
+    set(entries, 'services', mapOf(services, list));
+  }
   const networks = tree.entries.get('networks')?.value;
   if (needsDefault && !(networks?.kind === 'map' && networks.entries.has('default'))) {
     const list = new Map<string, Entry>(networks?.kind === 'map' ? networks.entries : []);
@@ -26,8 +34,16 @@ export function canonical(tree: MapNode, stack: string): ComposeModel {
     if (list?.kind === 'map') set(entries, section, mapOf(list, new Map([...list.entries].map(([key, entry]) => [key, withName(key, entry, stack)]))));
   }
   const keys = [...order.filter((key) => entries.has(key)), ...[...entries.keys()].filter((key) => !order.includes(key))];
-  const model: JsonObject = Object.fromEntries(keys.map((key) => [key, toJson((entries.get(key) as Entry).value)]));
-  return { ...model, name: stack, services: (model['services'] ?? {}) as ComposeModel['services'] };
+  const model = Object.fromEntries(keys.map((key) => [key, toJson((entries.get(key) as Entry).value)]));
+  // Every value was conformed to the table that the type is made from.
+  return { name: stack, services: {}, ...model } as ComposeModel;
+}
+
+/** A service that names no network is on the default one. */
+function withDefault(service: MapNode): MapNode {
+  const entries = new Map(service.entries);
+  set(entries, 'networks', map(service, [['default', map(service, [])]]));
+  return mapOf(service, entries);
 }
 
 function withName(key: string, entry: Entry, stack: string): Entry {

@@ -1,6 +1,7 @@
 /** What goes into the loader and what comes out. */
 import type { Position } from '../errors.ts';
 import type { StackSpec } from '../spec.ts';
+import type { ComposeModel } from './gen/compose.ts';
 import type { Limits } from './parse/limits.ts';
 
 export interface TextFile {
@@ -53,8 +54,4 @@ export interface JsonObject {
   readonly [key: string]: Json;
 }
 
-/** The stack after interpolation and merging, all in long syntax: what `tsorch config` prints. Loading it again gives the same stack. */
-export interface ComposeModel extends JsonObject {
-  readonly name: string;
-  readonly services: { readonly [name: string]: JsonObject };
-}
+export type { ComposeModel } from './gen/compose.ts';

@@ -1,7 +1,8 @@
 /** The tables → docs/compose.md. */
 import { deploy } from './deploy.ts';
+import { describeVerdict } from './describe.ts';
 import { serviceKeys } from './service.ts';
-import type { Field, Shape, Verdict } from './shape.ts';
+import type { Field, Shape } from './shape.ts';
 import { definitions, topKeys } from './top.ts';
 
 /** The page, whole. `npm test` fails when the committed page differs; `node docs/generate.ts` writes it. */
@@ -116,19 +117,8 @@ interpolation; 100 files by \`include\` and \`extends\`; 64 steps of \`extends\`
 `;
 
 function table(keys: Readonly<Record<string, Field>>): string {
-  const rows = Object.entries(keys).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, { verdict }]) => `| \`${key}\` | ${describe(verdict)} |`);
+  const rows = Object.entries(keys).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, { verdict }]) => `| \`${key}\` | ${describeVerdict(verdict)} |`);
   return `| key | |\n|---|---|\n${rows.join('\n')}\n`;
-}
-
-function describe(verdict: Verdict): string {
-  switch (verdict.kind) {
-    case 'works': return verdict.note === undefined ? 'works' : `works: ${verdict.note}`;
-    case 'harmless': return `harmless: ${verdict.why}${verdict.warn === true ? ' (with a warning)' : ''}`;
-    case 'refused': {
-      const except = verdict.except ?? [];
-      return `refused${except.length > 0 ? ` but for ${except.map((value) => `\`${value}\``).join(', ')}` : ''}: ${verdict.why}. Instead: ${verdict.instead}`;
-    }
-  }
 }
 
 /** The objects below keys, where they have more to say than that all of them work. */

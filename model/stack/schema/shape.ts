@@ -23,8 +23,8 @@ export type ListMerge =
   | { readonly kind: 'unique'; readonly key: (item: Node) => string };
 
 export type Shape =
-  /** Taken as it is. */
-  | { readonly kind: 'any' }
+  /** Taken as it is; `as` says what it is in the canonical model, when something else sees to that. */
+  | { readonly kind: 'any'; readonly as?: Shape }
   | { readonly kind: 'string'; readonly path?: boolean; readonly pattern?: RegExp; readonly say?: string }
   | { readonly kind: 'enum'; readonly values: readonly string[] }
   | { readonly kind: 'bool' }

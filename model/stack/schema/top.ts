@@ -7,7 +7,7 @@ import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
 export const resourceName = /^[a-zA-Z0-9._-]+$/;
 
 /** `true`, or the old `{ name: … }`, which conforming turns into `external: true` and `name`. */
-const external: Shape = { kind: 'any' };
+const external: Shape = { kind: 'any', as: bool };
 
 const network = object({
   attachable: harmless(bool, 'there are no standalone containers'),

@@ -2,11 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Compile } from 'typebox/schema';
+import { renderSchema, renderTypes } from '../../../../model/stack/schema/canonical.ts';
 import { deploy } from '../../../../model/stack/schema/deploy.ts';
 import { renderDocs } from '../../../../model/stack/schema/docs.ts';
 import { serviceKeys } from '../../../../model/stack/schema/service.ts';
 import type { Field } from '../../../../model/stack/schema/shape.ts';
 import { definitions, topKeys } from '../../../../model/stack/schema/top.ts';
+import type { ComposeModel, JsonObject } from '../../../../model/stack/types.ts';
 import { errorsOf, load, type Options } from './load.ts';
 
 /** The specification's keys, spelt out so that a key that gets lost from the table is missed. */
@@ -31,8 +34,45 @@ test.each<[keyof typeof specification, Readonly<Record<string, Field>>]>([
   expect(Object.keys(keys).filter((key) => !key.startsWith('x-')).toSorted()).toEqual(specification[name].split(/\s+/).toSorted());
 });
 
-test('the page in docs is the tables\'', () => {
-  expect(readFileSync(join(import.meta.dirname, '../../../../docs/compose.md'), 'utf8')).toBe(renderDocs());
+test.each([['docs/compose.md', renderDocs], ['docs/compose.schema.json', renderSchema], ['model/stack/gen/compose.ts', renderTypes]])('%s is the tables\', else run node docs/generate.ts', (file, render) => {
+  expect(readFileSync(join(import.meta.dirname, '../../../..', file), 'utf8')).toBe(render());
+});
+
+describe('the canonical model', () => {
+  const checker = Compile(JSON.parse(renderSchema()) as object);
+  const errors = (value: unknown): readonly string[] => checker.Errors(value)[1].map(({ instancePath, message }) => `${instancePath} ${message}`);
+
+  test.each(Object.entries(serviceKeys).filter(([, { verdict }]) => verdict.kind !== 'refused').map(([key]) => key))('with %s', (key) => {
+    const result = load(stack({ [key]: samples[key] }), options);
+    if (result.ok) expect(errors(result.compose)).toEqual([]);
+    else expect(['logging', 'cpu_period']).toContain(key);
+  });
+
+  test('whole stacks', () => {
+    const folder = join(import.meta.dirname, '../../../golden/model/stack');
+    for (const names of [['shop.yml'], ['shop.yml', 'shop.override.yml']]) {
+      const result = load(names.map((name) => readFileSync(join(folder, name), 'utf8')), { env: { TAG: '1', TOKEN: 'x' }, profiles: ['*'], on: { '/work/shop/password.txt': 'x', '/work/shop/api.env': 'A=1' } });
+      expect(result.ok ? errors(result.compose) : result.errors).toEqual([]);
+    }
+  });
+
+  test('says no', () => {
+    const web = { image: 'x' };
+    const bad: readonly unknown[] = [{ services: {} }, { name: 'A', services: {} }, { name: 'a', services: { web: { ...web, comand: [] } } }, { name: 'a', services: { web: { ...web, ports: ['80:80'] } } }, { name: 'a', services: { web }, networks: { n: { external: 'yes' } } }];
+    for (const value of bad) expect(errors(value)).not.toEqual([]);
+    expect(errors({ name: 'a', services: { web: { ...web, 'x-y': 1 } }, 'x-z': [] })).toEqual([]);
+  });
+
+  test('its types hold what is loaded', () => {
+    const result = load(stack({ ports: ['8080:80'], deploy: { replicas: 2 } }), options);
+    if (!result.ok) throw new Error('it must load');
+    const model: ComposeModel = result.compose;
+    const json: JsonObject = model;
+    expect(Object.keys(json)).toEqual(['name', 'services', 'networks', 'secrets', 'configs']);
+    const [port] = model.services['web']?.ports ?? [];
+    expect([port?.target, port?.published, port?.mode, model.services['web']?.deploy?.replicas]).toEqual([80, '8080', 'ingress', 2]);
+    expect(model.services['web']?.networks).toEqual({ default: {} });
+  });
 });
 
 /** A value for every key of a service that asks for something. Beside it stands a stack with all that it refers to. */
