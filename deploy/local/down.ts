@@ -46,6 +46,9 @@ export async function down(options: DownOptions): Promise<boolean> {
     if (!there) return false;
     if (await exists(names.runDir)) await forgetOtherBoot(names.runDir);
     await endSupervisor(names.runDir);
+    // The master first: it would see one host after the other go and move pods to those that are left.
+    const master = await readRecord(names.runDir, 'master');
+    if (master) await endProcess(master, 10_000);
     if (spec) await steps.step('pods', () => stopHosts(names, spec), (hosts) => `stopped on ${hosts} host${hosts === 1 ? '' : 's'}`);
     await steps.step('processes', () => endProcesses(names));
     await steps.step('leftovers', () => sweep(names), ({ processes, mounts }) => `${processes} processes, ${mounts} mounts`);

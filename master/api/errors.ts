@@ -13,6 +13,11 @@ export function httpStatus(code: ErrorCode): number {
   return statusOf[code];
 }
 
+/** A code that came over a wire; what is not one of ours is an internal failure of the other side. */
+export function toErrorCode(text: string): ErrorCode {
+  return Object.hasOwn(statusOf, text) ? (text as ErrorCode) : 'internal';
+}
+
 export function errorBody(error: TsorchError): ApiErrorBody {
   return {
     error: {

@@ -7,7 +7,7 @@ import { TsorchError } from '../../model/errors.ts';
 import type { Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
-import { errorBody, toTsorchError } from './errors.ts';
+import { errorBody, toErrorCode, toTsorchError } from './errors.ts';
 import { findPods } from './targets.ts';
 
 const query = Type.Object({ q: Type.String({ maxLength: 65_536 }) });
@@ -33,7 +33,7 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
   socket.on('message', (data: Buffer) => forward(data));
   const { target, ...wanted } = parseQuery(text);
   const pod = findPods(context.world.maps, target).find((candidate) => candidate.node !== null && context.world.get('podstatus', candidate.id)?.phase === 'running');
-  if (!pod?.node) throw new TsorchError('unavailable', `${target} has no running pod`, { hint: `see tsorch ps ${target}` });
+  if (!pod?.node) throw new TsorchError('conflict', `${target} has no running pod`, { hint: `see tsorch ps ${target}` });
   const params: ExecStreamParams = { podId: pod.id, ...wanted };
   const stream = await context.sessions.openStream(pod.node, 'exec', params);
   socket.on('close', () => stream.end());
@@ -53,7 +53,7 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
         socket.close();
         return;
       case 'error':
-        throw new TsorchError('invalid', frame.value.message);
+        throw new TsorchError(toErrorCode(frame.value.code), frame.value.message);
       default:
         break;
     }

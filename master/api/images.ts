@@ -8,6 +8,7 @@ import type { Node } from '../../model/node.ts';
 import type { Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
+import { toErrorCode } from './errors.ts';
 import { startLines, type Out } from './stream.ts';
 import { findNode } from './targets.ts';
 
@@ -95,7 +96,7 @@ async function collectMessages<T>(stream: DataStream): Promise<T[]> {
   const messages: T[] = [];
   for await (const frame of framesOf(stream)) {
     if (frame.$case === 'message') messages.push(JSON.parse(frame.value) as T);
-    else if (frame.$case === 'error') throw new TsorchError('invalid', frame.value.message);
+    else if (frame.$case === 'error') throw new TsorchError(toErrorCode(frame.value.code), frame.value.message);
     else if (frame.$case === 'done') break;
   }
   return messages;

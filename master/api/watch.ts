@@ -8,6 +8,9 @@ import { nodeItems, podItem, podsByService, serviceItem, stackItem, type ViewInp
 
 const eventsQuery = Type.Object({ follow: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
 
+/** The first change after a silence is told at once, those that follow it together. */
+const burstMs = 20;
+
 export function watchRoutes(app: FastifyInstance, context: Context, view: () => ViewInput): void {
   app.get<{ Querystring: Type.Static<typeof eventsQuery> }>('/v1/events', { schema: { querystring: eventsQuery, summary: 'What happened' } }, async (request, reply) => {
     if (request.query.follow !== 'true') return context.events.list();
@@ -22,10 +25,12 @@ export function watchRoutes(app: FastifyInstance, context: Context, view: () => 
     const sent = new Map<string, string>();
     let scheduled = false;
     let busy = false;
+    let flushedAt = -Infinity;
     // Views are compared whole: whatever made them differ, the client learns of it once.
     const flush = async () => {
       if (busy) return schedule();
       busy = true;
+      flushedAt = context.clock.monotonic();
       try {
         const current = collect(view());
         for (const [key, { kind, id, value }] of current) {
@@ -50,7 +55,7 @@ export function watchRoutes(app: FastifyInstance, context: Context, view: () => 
       setTimeout(() => {
         scheduled = false;
         flush().catch(() => out.end());
-      }, 20);
+      }, Math.max(0, flushedAt + burstMs - context.clock.monotonic()));
     };
     context.world.subscribe(schedule, out.gone);
     // Node states change with time and sessions, which the store does not tell.

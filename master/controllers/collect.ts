@@ -65,12 +65,55 @@ export function collectRevisions(maps: Maps): Op[] {
   return ops;
 }
 
-export function startCollect(context: Context, signal: AbortSignal): Loop {
+/** Networks of stacks that do not have them any more, once no pod is on them. Pure. */
+export function collectNetworks(maps: Maps): Op[] {
+  const used = new Set<string>();
+  const note = (spec: ServiceSpec) => {
+    for (const { network } of spec.networks) used.add(network);
+  };
+  for (const { value: service } of maps.services.values()) note(service.spec);
+  for (const { value: pod } of maps.pods.values()) {
+    const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
+    if (spec) note(spec);
+  }
+  return Array.from(maps.networks, ([id, entry]): Op[] => {
+    const { stack } = entry.value;
+    const listed = stack !== null && maps.stacks.get(stack)?.value.networks.includes(id) === true;
+    return stack === null || listed || used.has(id) ? [] : [{ op: 'delete', kind: 'networks', id, guard: entry.revision }];
+  }).flat();
+}
+
+/** Tokens that expired. Pure. */
+export function collectTokens(maps: Maps, now: number): Op[] {
+  return Array.from(maps.tokens.values()).flatMap((entry): Op[] =>
+    (entry.value.expiresAt !== null && entry.value.expiresAt <= now ? [{ op: 'delete', kind: 'tokens', id: entry.id, guard: entry.revision }] : []));
+}
+
+/**
+ * A large apply takes several transactions, and what the first ones bring is named only by the last: records are let go once they have
+ * been out of use for this long.
+ */
+const unusedMs = 60_000;
+
+export function startCollect(context: Context, signal: AbortSignal, graceMs = unusedMs): Loop {
   const { world, clock, log } = context;
+  const since = new Map<string, number>();
   const loop = new Loop({
     name: 'collect', clock, log, signal,
     run: async () => {
-      await commitAsLeader(context, [...collectPods(world.maps), ...collectRevisions(world.maps)]);
+      const now = clock.monotonic();
+      const unused = [...collectRevisions(world.maps), ...collectNetworks(world.maps), ...collectTokens(world.maps, clock.now())];
+      const keys = new Set(unused.map((op) => `${op.kind}/${op.id}`));
+      for (const key of since.keys()) if (!keys.has(key)) since.delete(key);
+      const ripe = unused.filter((op) => {
+        const key = `${op.kind}/${op.id}`;
+        const first = since.get(key) ?? now;
+        since.set(key, first);
+        return now - first >= graceMs;
+      });
+      await commitAsLeader(context, [...collectPods(world.maps), ...ripe]);
+      const left = unused.filter((op) => !ripe.includes(op)).map((op) => (since.get(`${op.kind}/${op.id}`) ?? now) + graceMs - now);
+      return left.length === 0 ? undefined : Math.max(10, Math.min(...left));
     },
   });
   world.subscribe((changes) => {

@@ -110,6 +110,16 @@ describe('load balancing and isolation', () => {
     }
   });
 
+  test('what crosses from host to host is in the tunnel', async () => {
+    const sent = () => Number(JSON.parse(execFileSync('nsenter', [`--net=/run/netns/ts-${cluster.name}-1`, 'ip', '-j', '-s', 'link', 'show', 'tsorch0']).toString())[0].stats64.tx.packets);
+    const before = sent();
+    const client = (await cluster.pods('balance_client'))[0];
+    const far = (await cluster.pods('balance_who')).find((pod) => pod.node === 'node-1' && pod.node !== client?.node) ?? (await cluster.pods('balance_who')).find((pod) => pod.node !== client?.node);
+    await cluster.exec('balance_client.1', ['python3', '/client.py', far?.ip ?? '', '50'], { timeoutMs: 60_000 });
+    if (client?.node === 'node-1' || far?.node === 'node-1') expect(sent() - before).toBeGreaterThanOrEqual(100);
+    else expect.unreachable('the pods are spread over three hosts, one of them node-1');
+  });
+
   test('a container on front only cannot resolve or reach db', async () => {
     const db = (await cluster.pods('voting_db'))[0];
     const vip = (await cluster.services()).find((service) => service.id === 'voting_db')?.vips[0]?.ip;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { collectPods, collectRevisions } from '../../../../master/controllers/collect.ts';
+import { collectNetworks, collectPods, collectRevisions, collectTokens } from '../../../../master/controllers/collect.ts';
 import type { Op } from '../../../../master/store/port.ts';
 import { makeContainer, makeSpec } from '../scheduler/make.ts';
 import { makeWorld, put } from '../table/maps.ts';
@@ -53,5 +53,31 @@ describe('revisions and files', () => {
     expect(names(collectRevisions(world.maps))).toEqual(['delete revisions/shop_web.r3', 'delete secrets/shop_key.cccccccccccccccc', 'delete secrets/shop_key.dddddddddddddddd']);
     await write({ op: 'delete', kind: 'services', id: 'shop_web' });
     expect(collectRevisions(world.maps)).toHaveLength(7);
+  });
+});
+
+describe('networks', () => {
+  it('go with their stack, once no pod is on them', async () => {
+    const { world, write } = await makeWorld(over.signal);
+    const network = (name: string, stack: string | null): Op => ({ op: 'put', kind: 'networks', id: name, value: { name, group: name.length, internal: false, stack, labels: {} } });
+    const on = makeSpec({ networks: [{ network: 'shop_default', aliases: [] }] });
+    await write(
+      ...put.service(on), put.pod('p', { slot: 1 }), network('shop_default', 'shop'), network('shop_old', 'shop'), network('of_nobody', null),
+      { op: 'put', kind: 'stacks', id: 'shop', value: { name: 'shop', services: ['web'], networks: ['shop_default'], volumes: [], secrets: [], configs: [] } },
+    );
+    expect(names(collectNetworks(world.maps))).toEqual(['delete networks/shop_old']);
+    await write({ op: 'delete', kind: 'stacks', id: 'shop' }, { op: 'delete', kind: 'services', id: 'shop_web' });
+    expect(names(collectNetworks(world.maps))).toEqual(['delete networks/shop_old']);
+    await write({ op: 'delete', kind: 'pods', id: 'p' });
+    expect(names(collectNetworks(world.maps))).toEqual(['delete networks/shop_default', 'delete networks/shop_old']);
+  });
+});
+
+describe('tokens', () => {
+  it('go when they have expired', async () => {
+    const { world, write } = await makeWorld(over.signal);
+    const token = (id: string, expiresAt: number | null): Op => ({ op: 'put', kind: 'tokens', id, value: { id, hash: 'x', role: 'node', createdAt: 0, expiresAt } });
+    await write(token('old', 100), token('new', 200), token('ever', null));
+    expect(names(collectTokens(world.maps, 100))).toEqual(['delete tokens/old']);
   });
 });
