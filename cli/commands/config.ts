@@ -1,7 +1,6 @@
 /** `config -f`: the stack as it is understood, nothing sent anywhere. */
 import type { Command } from 'commander';
 import { print, type Io } from '../io.ts';
-import { showValue } from '../output/format.ts';
 import { addStackOptions, loadStackFiles, type StackOptions } from '../stack/load.ts';
 import { group, command, formatOption, type FormatOptions } from './command.ts';
 import { fileObjectCommands } from './objects.ts';
@@ -25,7 +24,7 @@ export function configCommand(io: Io): Command {
     const { compose } = await loadStackFiles(io, options);
     if (options.quiet) return;
     if (options.services) for (const name of Object.keys(compose.services)) print(io, name);
-    else showValue(io, options.format, compose);
+    else print(io, (await import('../../model/stack/canonical.ts')).printCompose(compose, options.format === 'json' ? 'json' : 'yaml'));
   });
 }
 

@@ -4,6 +4,7 @@ import { access, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TsorchError } from '../../model/errors.ts';
+import { formatDiagnostic } from '../../model/stack/format.ts';
 import type { ComposeModel, Diagnostic, TextFile } from '../../model/stack/types.ts';
 import type { StackSpec } from '../../model/spec.ts';
 import { collect } from '../commands/command.ts';
@@ -55,11 +56,14 @@ export async function loadStackFiles(io: Io, options: StackOptions): Promise<Loa
   return result;
 }
 
-/** `file:line:column: error: message; hint`, which editors understand. */
-function describeDiagnostic(io: Io, { severity, message, at, hint }: Diagnostic): string {
+/** `file:line:column: error: path: message; hint`, which editors understand; on a terminal with the line and a caret. */
+function describeDiagnostic(io: Io, diagnostic: Diagnostic): string {
   const paint = painter(wantsColor(io, io.stderr));
-  const text = plain(`${message}${hint ? `; ${hint}` : ''}`).replace(/\s*\n\s*/g, '; ');
-  return `${paint('bold', `${at.file}:${at.line}:${at.column}:`)} ${paint(severity === 'error' ? 'red' : 'yellow', `${severity}:`)} ${text}`;
+  const oneLine = (text: string) => plain(text).replace(/\s*\n\s*/g, '; ');
+  const { severity, message, hint } = diagnostic;
+  const [head = '', ...excerpt] = formatDiagnostic({ ...diagnostic, message: oneLine(message), ...(hint === undefined ? {} : { hint: oneLine(hint) }) }).split('\n');
+  const painted = head.replace(/^(.*?:\d+:\d+:) (?:error|warning):/, (_, place: string) => `${paint('bold', place)} ${paint(severity === 'error' ? 'red' : 'yellow', `${severity}:`)}`);
+  return [painted, ...(io.stderr.isTTY === true ? excerpt : [])].join('\n');
 }
 
 async function readText(io: Io, path: string): Promise<TextFile> {

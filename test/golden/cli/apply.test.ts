@@ -81,7 +81,7 @@ describe('apply', () => {
     await file('bad.yml', 'name: shop\nservices:\n  web:\n    imagee: x\n    ports: ["99999:1"]\n');
     const { code, stdout, stderr } = await runCli(['apply', '-f', 'bad.yml'], { master, cwd });
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
-    expect(stderr).toMatch(/^bad\.yml:4:5: error: .*image/m);
+    expect(stderr).toMatch(/^bad\.yml:4:5: error: services\.web\.imagee: unknown key imagee; did you mean image\?$/m);
     expect(stderr).toMatch(/^bad\.yml:5:\d+: error: .*99999/m);
     expect(master.requests).toEqual([]);
   });
@@ -106,6 +106,12 @@ describe('config', () => {
     const result = await runCli(['config', '-f', 'stack.yml'], { cwd });
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(result.stdout).toContain('image: web:1');
+    await file('dollar.yml', 'name: shop\nservices: { a: { image: x, command: ["echo $$HOME"], volumes: [./d:/d] } }\n');
+    const printed = (await runCli(['config', '-f', 'dollar.yml'], { cwd })).stdout;
+    expect(printed).toContain('echo $$HOME');
+    expect(printed).toContain(`source: ${cwd}/d`);
+    await file('again.yml', printed);
+    expect((await runCli(['config', '-f', 'again.yml'], { cwd })).stdout).toBe(printed);
     expect((await runCli(['config', '--services'], { cwd })).stdout).toBe('web\n');
     expect(await runCli(['config', '-q'], { cwd })).toEqual({ code: 0, stdout: '', stderr: '' });
     expect(JSON.parse((await runCli(['config', '--format', 'json'], { cwd })).stdout)).toMatchObject({ name: 'shop', services: { web: { image: 'web:1' } } });
