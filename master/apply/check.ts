@@ -4,7 +4,7 @@
  */
 import { neverPlaced } from '../../model/constraint/never.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { ServiceSpec, StackSpec } from '../../model/spec.ts';
+import type { FileObjectSpec, ServiceSpec, StackSpec } from '../../model/spec.ts';
 import { suggest } from '../api/suggest.ts';
 import type { Maps } from '../world.ts';
 
@@ -28,10 +28,19 @@ export function checkStack(maps: Maps, spec: StackSpec): void {
     if (network.external && !known) throw new TsorchError('not-found', `external network ${network.name} does not exist`, { path: 'networks', hint: suggest(network.name, maps.networks.keys()) ?? 'apply the stack that makes it first' });
     if (!network.external && known && known.stack !== spec.name) throw new TsorchError('conflict', `network ${network.name} belongs to stack ${known.stack ?? '(none)'}`, { path: 'networks', hint: 'mark it external to share it' });
   }
+  for (const kind of ['secrets', 'configs'] as const) checkExternalFiles(maps, spec, kind);
   for (const volume of Object.values(spec.volumes)) {
     const known = maps.volumes.get(volume.name)?.value;
     if (volume.external && !known) throw new TsorchError('not-found', `external volume ${volume.name} does not exist`, { path: 'volumes', hint: suggest(volume.name, maps.volumes.keys()) ?? 'see tsorch volume ls' });
     if (!volume.external && known && known.stack !== null && known.stack !== spec.name) throw new TsorchError('conflict', `volume ${volume.name} belongs to stack ${known.stack}`, { path: 'volumes', hint: 'mark it external to share it' });
+  }
+}
+
+function checkExternalFiles(maps: Maps, spec: StackSpec, kind: 'secrets' | 'configs'): void {
+  const known: ReadonlyMap<string, { readonly value: FileObjectSpec }> = maps[kind];
+  const names = new Set(Array.from(known.values(), (entry) => entry.value.name));
+  for (const object of Object.values(spec[kind])) {
+    if (object.external && !names.has(object.name)) throw new TsorchError('not-found', `external ${kind.slice(0, -1)} ${object.name} does not exist`, { path: kind, hint: suggest(object.name, names) ?? 'apply the stack that defines it first' });
   }
 }
 

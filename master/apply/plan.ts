@@ -3,7 +3,7 @@
  * the second time. Addresses, ports and network groups are given here, once, and stay.
  */
 import type { ApplyResult } from '../../model/api.ts';
-import { serviceId, type ContainerSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import { serviceId, type ContainerSpec, type FileObjectSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../reconcile/canonical.ts';
 import { baseRevision, revisionOf } from '../reconcile/revision.ts';
@@ -37,7 +37,9 @@ export function planApply(input: ApplyInput): ApplyPlan {
     if (network.external) continue;
     const known = maps.networks.get(network.name)?.value;
     const value: Network = { name: network.name, group: known?.group ?? allocations.group(), internal: network.internal, stack: spec.name, labels: network.labels };
-    plan.networks[network.name] = plan.put('networks', network.name, value);
+    // One that the stack has given up may be about to be collected: writing it makes one of the two fail.
+    const listed = maps.stacks.get(spec.name)?.value.networks.includes(network.name) === true;
+    plan.networks[network.name] = plan.put('networks', network.name, value, listed);
   }
   for (const volume of Object.values(spec.volumes)) {
     if (volume.external) continue;
@@ -45,15 +47,21 @@ export function planApply(input: ApplyInput): ApplyPlan {
     const value: Volume = { name: volume.name, stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels, node: known?.node ?? null };
     plan.volumes[volume.name] = plan.put('volumes', volume.name, value);
   }
+  const services = Object.values(spec.services).map((service) => withDigests(maps, service, spec));
+  const wanted = fileKeys(services);
+  const used = fileKeys(Array.from(maps.services.values(), (entry) => entry.value.spec));
   for (const kind of ['secrets', 'configs'] as const) {
     for (const object of Object.values(spec[kind])) {
-      if (!object.external && object.digest !== undefined) plan.put(kind, fileObjectKey(object.name, object.digest), object);
+      if (object.external || object.digest === undefined) continue;
+      const key = fileObjectKey(object.name, object.digest);
+      // What no service mounts is not kept.
+      if (wanted.has(key)) plan.put(kind, key, object, used.has(key));
     }
   }
   // A port that one service of the stack gives up is free for another one of it.
   for (const service of Object.values(spec.services)) allocations.release(serviceId(spec.name, service.name), service);
   for (const id of removedServices(maps, spec)) allocations.release(id, null);
-  for (const service of Object.values(spec.services)) planService(input, plan, withDigests(service, spec));
+  for (const service of services) planService(input, plan, service);
   for (const id of removedServices(maps, spec)) {
     plan.remove('services', id);
     plan.remove('servicestatus', id);
@@ -91,7 +99,7 @@ function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec): void {
   // A restart asked for gave the revision a suffix: the same spec applied again does not take it back.
   const revision = known !== undefined && baseRevision(known.revision) === digest ? known.revision : digest;
   // The revision names what needs new pods; a change beside it (replicas, placement) keeps the name and updates its record.
-  plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec });
+  plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec }, known?.revision === revision || known?.previous === revision);
   const previous = known === undefined || known.revision === revision ? (known?.previous ?? null) : known.revision;
   const value: Service = { id, spec, revision, previous };
   plan.services[id] = plan.put('services', id, value);
@@ -111,10 +119,10 @@ function removedServices(maps: Maps, spec: StackSpec): string[] {
 }
 
 /** The service with the digests of the secrets and configs it mounts: a changed content is a changed service. */
-function withDigests(service: ServiceSpec, spec: StackSpec): ServiceSpec {
-  const digests = (objects: StackSpec['secrets']) => new Map(Object.values(objects).map((object) => [object.name, object.digest]));
-  const secrets = digests(spec.secrets);
-  const configs = digests(spec.configs);
+function withDigests(maps: Maps, service: ServiceSpec, spec: StackSpec): ServiceSpec {
+  const digests = (kind: 'secrets' | 'configs') => new Map(Object.values(spec[kind]).map((object) => [object.name, object.external ? externalDigest(maps, kind, object.name) : object.digest]));
+  const secrets = digests('secrets');
+  const configs = digests('configs');
   const fill = (references: readonly FileReference[], known: ReadonlyMap<string, string | undefined>) =>
     references.map((reference): FileReference => {
       const digest = known.get(reference.source);
@@ -122,6 +130,22 @@ function withDigests(service: ServiceSpec, spec: StackSpec): ServiceSpec {
     });
   const containers = service.template.containers.map((container): ContainerSpec => ({ ...container, secrets: fill(container.secrets, secrets), configs: fill(container.configs, configs) }));
   return { ...service, template: { ...service.template, containers } };
+}
+
+/** The version that another stack's services use now, or the last one there is. */
+function externalDigest(maps: Maps, kind: 'secrets' | 'configs', name: string): string | undefined {
+  const objects: ReadonlyMap<string, { readonly value: FileObjectSpec; readonly revision: number }> = maps[kind];
+  const versions = Array.from(objects).filter(([, { value }]) => value.name === name);
+  if (versions.length === 0) return undefined;
+  const owners = Array.from(maps.services.values(), (entry) => entry.value.spec).filter((spec) => maps.stacks.get(spec.stack)?.value[kind].includes(name) === true);
+  const used = fileKeys(owners);
+  versions.sort(([a, x], [b, y]) => Number(used.has(b)) - Number(used.has(a)) || y.revision - x.revision);
+  return versions[0]?.[1].value.digest;
+}
+
+function fileKeys(services: readonly ServiceSpec[]): Set<string> {
+  const references = services.flatMap(({ template }) => template.containers.flatMap((container) => [...container.secrets, ...container.configs]));
+  return new Set(references.map(({ source, digest }) => fileObjectKey(source, digest ?? '')));
 }
 
 class Plan {
@@ -135,11 +159,13 @@ class Plan {
     this.#maps = maps;
   }
 
-  put<K extends Kind>(kind: K, id: string, value: Kinds[K]): 'created' | 'updated' | 'unchanged' {
+  /** What is the same is left alone, unless nothing refers to it yet: it might be collected at this moment. */
+  put<K extends Kind>(kind: K, id: string, value: Kinds[K], referred = true): 'created' | 'updated' | 'unchanged' {
     const known = this.#maps[kind].get(id);
-    if (known && canonical(known.value) === canonical(value)) return 'unchanged';
+    const same = known !== undefined && canonical(known.value) === canonical(value);
+    if (same && referred) return 'unchanged';
     this.ops.push({ op: 'put', kind, id, value, guard: known?.revision ?? 0 } as unknown as Op);
-    return known ? 'updated' : 'created';
+    return same ? 'unchanged' : known ? 'updated' : 'created';
   }
 
   remove(kind: Kind, id: string): void {

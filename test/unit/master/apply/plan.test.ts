@@ -117,6 +117,46 @@ describe('files', () => {
   });
 });
 
+describe('what another stack has', () => {
+  const uses = { template: { containers: [makeContainer({ configs: [{ source: 'common', target: '/c', uid: 0, gid: 0, mode: 0o444 }] })] } };
+  const owner = (content: string) => stack({ web: uses }, { configs: { c: file('common', content) } }, 'owner');
+  const guest = stack({ web: uses }, { configs: { c: { name: 'common', external: true, labels: {} } } }, 'guest');
+  const seen = () => world.get('services', 'guest_web')?.spec.template.containers[0]?.configs[0]?.digest;
+
+  it('an external file is the version its owner uses now', async () => {
+    expect(() => plan(guest)).toThrow(refused('not-found', 'configs'));
+    await apply(owner('one'));
+    await apply(guest);
+    expect(seen()).toBe(sha256('one'));
+    await apply(owner('two'));
+    expect(await apply(guest)).toMatchObject({ services: { guest_web: 'updated' } });
+    expect(seen()).toBe(sha256('two'));
+    await apply(owner('one'));
+    await apply(guest);
+    expect(seen()).toBe(sha256('one'));
+    expect(plan(guest).ops).toEqual([]);
+  });
+});
+
+describe('what may be collected at any moment', () => {
+  it('is written again by whoever begins to use it', async () => {
+    const spec = stack({ web: {} }, { networks: { n: network('shop_net') } });
+    await apply(spec);
+    await apply(stack({ web: { template: { stopGraceMs: 1 } } }));
+    await apply(stack({ web: { template: { stopGraceMs: 2 } } }));
+    // The first revision and the network are nobody's now, but still there.
+    const ops = plan(spec).ops.map(({ op, kind }) => `${op} ${kind}`);
+    expect(ops).toEqual(expect.arrayContaining(['put networks', 'put revisions']));
+    await apply(spec);
+    expect(plan(spec).ops).toEqual([]);
+  });
+
+  it('a file that no service mounts is not stored', async () => {
+    await apply(stack({ web: {} }, { secrets: { key: file('shop_key', 'unused') } }));
+    expect(world.maps.secrets.size).toBe(0);
+  });
+});
+
 describe('ports', () => {
   it('one that another service has is refused, and nothing is written', async () => {
     await apply(stack({ web: { ports: [port(8080)] } }));
