@@ -1,5 +1,6 @@
 /** The cluster under measurement, a client of its API, and what can be seen of it from outside. Gone at the end, also after a kill. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiClient, segment } from '../../../cli/client.ts';
 import type { ContextFile } from '../../../cli/context/file.ts';
@@ -35,10 +36,10 @@ export class Lab {
   }
 
   static async open(): Promise<Lab> {
-    const cluster = await Cluster.up(clusterName);
-    const guard = new Guard('for i in 1 2 3; do "$1/bin/tsorch" down --name "$2" --purge && rm -rf "$3" && break; sleep 1; done', [root, clusterName, cluster.dir], { TSORCH_CONFIG: join(cluster.dir, 'context.json') });
+    const guard = new Guard('for i in 1 2 3; do "$1/bin/tsorch" down --name "$2" --purge && break; sleep 1; done; rm -rf "$3"/tsorch-"$2"-*', [root, clusterName, tmpdir()], { TSORCH_CONFIG: join(tmpdir(), `tsorch-${clusterName}-guard`, 'context.json') });
     const over = new AbortController();
     try {
+      const cluster = await Cluster.up(clusterName);
       const { contexts, current } = JSON.parse(await readFile(join(cluster.dir, 'context.json'), 'utf8')) as ContextFile;
       const context = contexts[current ?? ''];
       if (!context) throw new Error('`tsorch up` left no context');
