@@ -8,7 +8,7 @@ import type { Log } from '../lib/log.ts';
 import { Loop } from '../lib/loop.ts';
 import { describeError, TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
-import type { PodStatus } from '../model/pod.ts';
+import { isFinal, type PodStatus } from '../model/pod.ts';
 import { AgentsClient, type Assignments, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
 import { Link } from './session-link.ts';
 
@@ -40,8 +40,11 @@ export interface SessionOptions {
 }
 
 const backoff = { first: 50, most: 2000 };
-/** Statuses wait this long for others, but the first after a silence goes at once. */
-const coalesceMs = 50;
+/**
+ * Statuses wait this long for others, but the first after a silence goes at once. What the leader or a client waits for, pods that
+ * run, have ended or are gone, waits for the shorter time only.
+ */
+const coalesceMs = { most: 50, urgent: 5 } as const;
 /** Gone pods that are told of again to a new master. */
 const keptGone = 1000;
 
@@ -70,6 +73,9 @@ export class Session {
   /** The link whose master has said Welcome. */
   #open: Link | undefined;
   #dialled = 0;
+  /** Something to be told is urgent. */
+  #urgent = false;
+  #hurry: AbortController | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -85,6 +91,7 @@ export class Session {
   report(status: PodStatus): void {
     this.#statuses.set(status.id, status);
     this.#gone.delete(status.id);
+    if (status.phase === 'running' || isFinal(status.phase)) this.#beQuick();
     this.#outbox.mark();
   }
 
@@ -92,6 +99,7 @@ export class Session {
   gone(podId: string): void {
     this.#statuses.delete(podId);
     this.#gone.add(podId);
+    this.#beQuick();
     this.#outbox.mark();
   }
 
@@ -196,8 +204,23 @@ export class Session {
     this.#statuses.clear();
     this.#keepGone();
     // What a broken link swallows is in the full report to the next master.
+    this.#urgent = false;
     await link.send({ $case: 'status', value: { pods, full: false, gone } });
-    await this.#options.clock.sleep(coalesceMs, this.#options.signal).catch(() => {});
+    await this.#pause();
+  }
+
+  async #pause(): Promise<void> {
+    const { clock, signal } = this.#options;
+    await clock.sleep(coalesceMs.urgent, signal).catch(() => {});
+    if (this.#urgent) return;
+    this.#hurry = new AbortController();
+    await clock.sleep(coalesceMs.most - coalesceMs.urgent, AbortSignal.any([signal, this.#hurry.signal])).catch(() => {});
+    this.#hurry = undefined;
+  }
+
+  #beQuick(): void {
+    this.#urgent = true;
+    this.#hurry?.abort();
   }
 
   #keepGone(): void {

@@ -140,7 +140,7 @@ export interface Resources {
 
 export interface RestartPolicy {
   readonly condition: 'none' | 'on-failure' | 'any' | 'unless-stopped';
-  /** First delay; it doubles with each failure up to a minute. */
+  /** First delay; it doubles with each failure up to a minute. One of at most 100 ms is not waited for the first time. */
   readonly delayMs: number;
   /** 0: no limit. */
   readonly maxAttempts: number;

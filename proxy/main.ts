@@ -98,7 +98,7 @@ class HostProxy {
     this.#startFromSaved(loadTable(stateDir, log), apply);
     await this.#follow(apply);
     await Promise.all([apply.done, save.done, listening]);
-    if (this.#known && this.#saved !== this.#table) this.#write();
+    if (this.#known && this.#saved !== this.#table) await this.#write();
     this.#plane.close();
   }
 
@@ -143,14 +143,14 @@ class HostProxy {
   async #save(): Promise<void> {
     const { clock, signal } = this.#options;
     const started = clock.monotonic();
-    this.#write();
+    await this.#write();
     const pause = Math.min(Math.max((clock.monotonic() - started) / savingShare, saveEveryMs.least), saveEveryMs.most);
     await clock.sleep(pause, signal).catch(() => {});
   }
 
-  #write(): void {
+  async #write(): Promise<void> {
     const table = this.#table;
-    saveTable(this.#options.stateDir, { revision: this.#revision, table });
+    await saveTable(this.#options.stateDir, { revision: this.#revision, table });
     this.#saved = table;
   }
 

@@ -1,5 +1,6 @@
 /** The last table on disk: a proxy that starts while no master answers goes on from it. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyUpdate, emptyTable } from '../model/table.ts';
 import type { ServiceTable, TableUpdate } from '../model/table.ts';
@@ -25,15 +26,16 @@ export function loadTable(stateDir: string, log: Log): SavedTable | undefined {
   }
 }
 
-export function saveTable(stateDir: string, { revision, table }: SavedTable): void {
+/** Does not hold the process up while the disk is busy; one at a time. */
+export async function saveTable(stateDir: string, { revision, table }: SavedTable): Promise<void> {
   const update: TableUpdate = {
     revision, full: true,
     services: Object.fromEntries(table.services), pods: Object.fromEntries(table.pods),
     nodes: Object.fromEntries(table.nodes), networks: Object.fromEntries(table.networks),
   };
-  mkdirSync(stateDir, { recursive: true });
+  await mkdir(stateDir, { recursive: true });
   const file = join(stateDir, fileName);
   // Whole or not at all, also when the power goes: half a table would be worse than yesterday's.
-  writeFileSync(`${file}.new`, JSON.stringify(update), { flush: true, mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  await writeFile(`${file}.new`, JSON.stringify(update), { flush: true, mode: 0o600 });
+  await rename(`${file}.new`, file);
 }

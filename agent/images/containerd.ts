@@ -46,6 +46,8 @@ export class ContainerdImages implements Images {
   readonly #runDir: string;
   /** By manifest digest: content never changes. */
   readonly #known = new Map<string, Known>();
+  /** Look-ups under way, by reference: pods of one image begin together. */
+  readonly #asked = new Map<string, Promise<ImageHandle>>();
 
   constructor(options: ContainerdImagesOptions) {
     this.#client = options.client;
@@ -61,7 +63,13 @@ export class ContainerdImages implements Images {
     for (const { id } of leases) if (id.startsWith(leasePrefix)) await orNothing(this.#client.call(LeasesService.delete, { id, sync: false }));
   }
 
-  async get(reference: string): Promise<ImageHandle> {
+  get(reference: string): Promise<ImageHandle> {
+    const asked = this.#asked.get(reference) ?? this.#get(reference).finally(() => this.#asked.delete(reference));
+    this.#asked.set(reference, asked);
+    return asked;
+  }
+
+  async #get(reference: string): Promise<ImageHandle> {
     const image = await this.#find(reference);
     const digest = image.target?.digest ?? '';
     const known = await this.#read(image, reference);

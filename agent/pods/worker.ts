@@ -153,9 +153,11 @@ export class PodWorker {
       const result = step(input);
       const changed = JSON.stringify(result.local) !== JSON.stringify(input.local);
       const daring = result.actions.some((a) => a.kind === 'create' || a.kind === 'start' || a.kind === 'attach' || a.kind === 'prepare');
-      if (changed || this.#unsaved) {
+      // A record that is about to be deleted need not be true any more.
+      const over = result.actions.some((a) => a.kind === 'forget');
+      if (!over && (changed || this.#unsaved)) {
         try {
-          await this.#save({ ...this.#record, local: result.local }, this.#wordUnsaved || result.actions.some(mustBeDurable));
+          await this.#save({ ...this.#record, local: result.local }, (this.#wordUnsaved && endsPod(this.#record)) || result.actions.some(mustBeDurable));
         } catch (error) {
           // A full disk must not keep a pod from being stopped.
           if (daring) return this.#blocked(error, input);
@@ -277,11 +279,12 @@ export class PodWorker {
       case 'prepare':
         return this.#prepare();
       case 'attach':
-        this.#netns = await effects.attach(this.#assigned());
+        this.#netns = await limit.run(() => effects.attach(this.#assigned()));
         this.#timers = { ...this.#timers, attached: true };
         return;
       case 'create':
-        return limit.run(() => this.#create(action.container, action.attempt));
+        // Pods that are prepared go on before others begin, so that the runtime has work from the first one on.
+        return limit.run(() => this.#create(action.container, action.attempt), { urgent: true });
       case 'start':
         return this.#ownFault(action.container, action.attempt, () => effects.start(containerId(this.id, action.container, action.attempt)));
       case 'probe':
@@ -383,4 +386,9 @@ export class PodWorker {
  */
 function mustBeDurable(action: Action): boolean {
   return action.kind === 'create' || action.kind === 'signal';
+}
+
+/** The leader's word, as far as a power cut must not undo it: a pod that was told to end may not run again when no master is there. */
+function endsPod(record: PodRecord): boolean {
+  return record.removed || record.assignment?.pod.desired === 'stopped';
 }

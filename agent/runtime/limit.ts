@@ -1,21 +1,23 @@
-/** At most `width` of the given tasks at a time, in the order they came. */
+/** At most `width` of the given tasks at a time, in the order they came, the urgent ones first. */
 export class Limit {
   readonly #width: number;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
+  readonly #urgent: (() => void)[] = [];
 
   constructor(width: number) {
     this.#width = width;
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#width) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+  async run<T>(task: () => Promise<T>, options: { readonly urgent?: boolean } = {}): Promise<T> {
+    const line = options.urgent ? this.#urgent : this.#waiting;
+    if (this.#running >= this.#width) await new Promise<void>((resolve) => void line.push(resolve));
     else this.#running++;
     try {
       return await task();
     } finally {
       // The place goes straight to the next in line.
-      const next = this.#waiting.shift();
+      const next = this.#urgent.shift() ?? this.#waiting.shift();
       if (next) next();
       else this.#running--;
     }

@@ -3,12 +3,15 @@ import type { RestartPolicy } from '../../../model/spec.ts';
 import { type AttemptEnd, type ContainerLocal, keptAttempts } from './types.ts';
 
 const longestDelayMs = 60_000;
+/** Up to here a delay is there to tame a loop of crashes, not to wait for something: the first restart does without. */
+const tamingMs = 100;
 
 /** The delay before the attempt that follows `failures` short runs in a row: `delayMs`, doubled each time, at most a minute. */
 export function restartDelay(policy: RestartPolicy, failures: number): number {
-  if (failures <= 0) return 0;
+  const doublings = policy.delayMs > tamingMs ? failures - 1 : failures - 2;
+  if (failures <= 0 || doublings < 0) return 0;
   // 2^30 × 1 ms is past any cap; a larger exponent would only leave the safe integers.
-  return Math.min(policy.delayMs * 2 ** Math.min(failures - 1, 30), Math.max(policy.delayMs, longestDelayMs));
+  return Math.min(policy.delayMs * 2 ** Math.min(doublings, 30), Math.max(policy.delayMs, longestDelayMs));
 }
 
 /** How an attempt ended. */

@@ -173,7 +173,7 @@ describe('following the table', () => {
 
 describe('the saved table', () => {
   test('is what a start without a master goes on with, after a moment', async () => {
-    saveTable(directory, { revision: 12, table: shop });
+    await saveTable(directory, { revision: 12, table: shop });
     const { plane, clock } = start([]);
     await settle();
     expect(plane.applied).toEqual([]);
@@ -185,7 +185,7 @@ describe('the saved table', () => {
   });
 
   test('is not put into the kernel when a master answers in time', async () => {
-    saveTable(directory, { revision: 12, table: shop });
+    await saveTable(directory, { revision: 12, table: shop });
     const stream = new TestStream();
     const { plane, clock } = start([stream]);
     stream.send(full(emptyTable, 13));
@@ -215,11 +215,11 @@ describe('the saved table', () => {
     expect(readdirSync(directory)).toEqual(['table.json']);
   });
 
-  test('that cannot be read is none', () => {
+  test('that cannot be read is none', async () => {
     expect(loadTable(directory, silentLog)).toBeUndefined();
     writeFileSync(join(directory, 'table.json'), '{"revision": 3, "services"');
     expect(loadTable(directory, silentLog)).toBeUndefined();
-    saveTable(directory, { revision: 4, table: shop });
+    await saveTable(directory, { revision: 4, table: shop });
     expect(JSON.parse(readFileSync(join(directory, 'table.json'), 'utf8'))).toMatchObject({ revision: 4, full: true });
     expect(loadTable(directory, silentLog)?.table).toEqual(shop);
   });

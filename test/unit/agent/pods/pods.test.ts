@@ -85,7 +85,10 @@ describe('pods', () => {
     const pods = await host.start();
     pods.assign(all([assignment('p1')]));
     const delays: number[] = [];
-    for (let attempt = 1; attempt <= 4; attempt++) {
+    await host.until(async () => (await host.running()).includes('p1.main.1') && host.statuses.get('p1')?.ready === true);
+    host.runtime.exit('p1.main.1', 3);
+    await host.until(() => host.runtime.births.includes('p1.main.2'));
+    for (let attempt = 2; attempt <= 5; attempt++) {
       await host.until(async () => (await host.running()).includes(`p1.main.${attempt}`) && host.statuses.get('p1')?.ready === true);
       host.runtime.exit(`p1.main.${attempt}`, 3);
       await host.until(() => host.statuses.get('p1')?.ready === false);
@@ -94,8 +97,8 @@ describe('pods', () => {
     }
     expect(delays).toEqual([100, 200, 400, 800]);
     await host.until(ready(host, 'p1'));
-    expect(host.statuses.get('p1')).toMatchObject({ phase: 'running', restarts: 4 });
-    expect((await host.runtime.list()).map((c) => c.id)).toEqual(['p1.main.5']);
+    expect(host.statuses.get('p1')).toMatchObject({ phase: 'running', restarts: 5 });
+    expect((await host.runtime.list()).map((c) => c.id)).toEqual(['p1.main.6']);
   });
 
   test('a command that cannot run fails the pod with its words', async () => {

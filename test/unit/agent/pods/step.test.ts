@@ -98,7 +98,8 @@ describe('restart policy', () => {
   const policy = (over: Partial<Parameters<typeof restartDelay>[0]>) => ({ condition: 'any' as const, delayMs: 100, maxAttempts: 0, windowMs: 10_000, ...over });
 
   test.each([
-    [100, [0, 100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]],
+    [100, [0, 0, 100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]],
+    [101, [0, 101, 202]],
     [5000, [0, 5000, 10_000, 20_000, 40_000, 60_000, 60_000]],
     [90_000, [0, 90_000, 90_000]],
     [0, [0, 0, 0]],
@@ -109,19 +110,22 @@ describe('restart policy', () => {
   test('crashes wait exactly as long as they should, and a long run resets the delay', () => {
     const world = new World(assignment('p1'));
     world.settle();
+    world.exit('p1.main.1', 1);
+    world.pass(0);
+    expect(world.running()).toEqual(['p1.main.2']);
     for (const [i, delay] of [100, 200, 400, 800].entries()) {
-      world.exit(`p1.main.${i + 1}`, 1);
+      world.exit(`p1.main.${i + 2}`, 1);
       world.pass(delay - 1);
       expect(world.running()).toEqual([]);
       expect(world.last?.status.message).toBe(`exit code 1, restarting in ${delay} ms`);
       world.pass(1);
-      expect(world.running()).toEqual([`p1.main.${i + 2}`]);
+      expect(world.running()).toEqual([`p1.main.${i + 3}`]);
     }
     world.pass(10_000);
-    world.exit('p1.main.5', 1);
-    world.pass(100);
-    expect(world.running()).toEqual(['p1.main.6']);
-    expect(world.last?.status).toMatchObject({ phase: 'running', restarts: 5 });
+    world.exit('p1.main.6', 1);
+    world.pass(0);
+    expect(world.running()).toEqual(['p1.main.7']);
+    expect(world.last?.status).toMatchObject({ phase: 'running', restarts: 6 });
   });
 
   test.each([
