@@ -22,6 +22,7 @@ import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
 import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
+import { settle } from './settle.ts';
 import { ensureIdentity, identityDirectory, readIdentity } from './enrol.ts';
 import { LivingIdentity } from './identity.ts';
 
@@ -31,6 +32,7 @@ const clock = systemClock;
 export async function runHostProgram(args: HostArguments, signal: AbortSignal): Promise<void> {
   const log = createLog(args.kind);
   if (args.teardown === true) return teardown(args, log, signal);
+  void settle(clock, signal);
   try {
     await mkdir(args.stateDir, { recursive: true, mode: 0o700 });
     await mkdir(args.runDir, { recursive: true, mode: 0o711 });

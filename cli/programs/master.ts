@@ -1,16 +1,19 @@
 /** `tsorch master`: flags to options. */
+import { systemClock } from '../../lib/clock.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { runMaster } from '../../master/main.ts';
 import { UsageError } from '../exit.ts';
 import { parseUnderlay } from '../output/values.ts';
 import { ownVersion } from '../version.ts';
 import type { MasterArguments } from './arguments.ts';
+import { settle } from './settle.ts';
 
 /** Runs until the signal fires. */
 export async function runMasterProgram(flags: MasterArguments, signal: AbortSignal): Promise<void> {
   const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr } = flags;
   const underlay = flags.underlay === undefined ? undefined : parseUnderlay(flags.underlay);
   try {
+    void settle(systemClock, signal);
     await runMaster({
       stateDir,
       runDir,

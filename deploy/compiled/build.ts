@@ -71,12 +71,12 @@ async function compile(directory: string, sources: readonly string[]): Promise<v
       // Native code stays where it is. A copy makes no copies.
       external: ['koffi', import.meta.filename],
       logLevel: 'silent',
-      plugins: [etcdProto],
+      plugins: [etcdProto, lightHttp, oneByte],
     });
     await bundle.write({
       dir: join(draft, 'cli'), format: 'esm', sourcemap: true, sourcemapExcludeSources: true, entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js',
-      // The text of running code is kept in memory: without comments and indents, but with every name as it is, for traces.
-      minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+      // The text of running code is kept in memory.
+      comments: false,
     });
     await bundle.close();
     await cp(join(root, 'node_modules/etcd3/proto'), join(draft, 'proto'), { recursive: true });
@@ -101,6 +101,32 @@ const etcdProto: Plugin = {
     return code.replace('${__dirname}/../proto/', '${process.getBuiltinModule("node:path").dirname(process.getBuiltinModule("node:url").fileURLToPath(import.meta.url))}/../proto/');
   },
 };
+
+/** Importing node:http, other than requiring it, evaluates its getters, and one of them loads all of fetch and WebSocket: 6 MB. */
+const lightHttp: Plugin = {
+  name: 'light-http',
+  resolveId: (id, importer) => (id === 'node:http' && importer ? '\0http.cjs' : null),
+  load: (id) => (id === '\0http.cjs' ? 'module.exports = process.getBuiltinModule("node:http");' : null),
+};
+
+/** One character above U+00FF doubles what a whole file takes in memory. */
+const oneByte: Plugin = {
+  name: 'one-byte',
+  generateBundle(_, output) {
+    for (const chunk of Object.values(output)) {
+      if (chunk.type === 'chunk') chunk.code = escapeWide(chunk.code);
+    }
+  },
+};
+
+/** Valid wherever such a character stands in code: in strings, templates, regular expressions and names. */
+function escapeWide(code: string): string {
+  return code.replace(/(\\*)([\u0100-\uffff])/g, (_, slashes: string, unit: string) => {
+    // A backslash of its own already.
+    const escaped = slashes.length % 2 === 0 ? slashes : slashes.slice(1);
+    return `${escaped}\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
 
 /** Removes older copies, but none that a process runs from: it may load more of it later. */
 async function prune(current: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The command lines of a cluster's processes. */
-import { nodeFlags, type ProgramFile } from '../compiled/program.ts';
+import { nodeEnv, nodeFlags, type ProgramFile } from '../compiled/program.ts';
 import { ensureCgroup } from './cgroups.ts';
 import { addressIn, hostNames, type ClusterNames } from './names.ts';
 import type { ProcessSpec } from './run-file.ts';
@@ -9,8 +9,8 @@ export const apiPort = 7443;
 export const grpcPort = 7444;
 
 /** The Node that runs us runs everything. */
-function tsorch(program: ProgramFile, ...args: readonly string[]): readonly string[] {
-  return [process.execPath, ...nodeFlags, program.main, ...args];
+function tsorch(program: ProgramFile, kind: 'master' | 'host' | 'agent' | 'proxy', ...args: readonly string[]): readonly string[] {
+  return [process.execPath, ...nodeFlags(kind === 'master' ? 'master' : 'host'), program.main, kind, ...args];
 }
 
 export function masterUrlOf(spec: ClusterSpec): string {
@@ -27,7 +27,7 @@ export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: st
   return {
     name: 'master',
     argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`, ...(spec.underlay === undefined ? [] : ['--underlay', spec.underlay])),
-    env: {},
+    env: nodeEnv,
     cgroup,
     log: `${names.logDir}/master.log`,
   };
@@ -55,7 +55,7 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
   return kinds.map((kind) => ({
     name: kind === 'host' ? host.name : `${host.name}-${kind}`,
     argv: tsorch(program, kind, ...hostArguments(names, spec, host, places)),
-    env: {},
+    env: nodeEnv,
     netns: hostNames(names, spec.subnet, host.index).netnsPath,
     cgroup: places.cgroup,
     log: `${names.logDir}/${host.name}${kind === 'host' ? '' : `-${kind}`}.log`,

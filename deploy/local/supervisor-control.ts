@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { TsorchError } from '../../model/errors.ts';
-import { nodeFlags, type ProgramFile } from '../compiled/program.ts';
+import { nodeEnv, nodeFlags, type ProgramFile } from '../compiled/program.ts';
 import type { ClusterNames } from './names.ts';
 import { endProcess, isAlive, signalProcess, type ProcessId } from './process.ts';
 
@@ -28,7 +28,7 @@ export async function ensureSupervisor(names: ClusterNames, program: ProgramFile
   mkdirSync(names.logDir, { recursive: true });
   const logFile = join(names.logDir, 'supervisor.log');
   const output = openSync(logFile, 'a', 0o640);
-  const child = spawn(process.execPath, [...nodeFlags, program.supervisor, names.runDir, logFile], { detached: true, stdio: ['ignore', output, output], cwd: '/' });
+  const child = spawn(process.execPath, [...nodeFlags('supervisor'), program.supervisor, names.runDir, logFile], { detached: true, stdio: ['ignore', output, output], env: { ...process.env, ...nodeEnv }, cwd: '/' });
   closeSync(output);
   child.unref();
   for (let tries = 0; tries < 200; tries++) {
