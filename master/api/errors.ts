@@ -32,10 +32,10 @@ export function toTsorchError(error: unknown): TsorchError {
   const failure = error as Failure;
   const first = failure.validation?.[0];
   if (first) {
-    const path = first.instancePath.replace(/^\//, '').replaceAll('/', '.');
+    const path = short(first.instancePath.replace(/^\//, '').replaceAll('/', '.'));
     const surplus = first.params?.additionalProperty;
     if (typeof surplus === 'string') {
-      const whole = path === '' ? surplus : `${path}.${surplus}`;
+      const whole = short(path === '' ? surplus : `${path}.${surplus}`);
       return new TsorchError('invalid', `${whole} is not known here`, { path: whole, hint: 'leave it away, or check how it is written', cause: error });
     }
     return new TsorchError('invalid', `${path || 'the request'} ${first.message ?? 'is not valid'}`, { path, cause: error });
@@ -43,6 +43,11 @@ export function toTsorchError(error: unknown): TsorchError {
   if (failure.statusCode === 413) return new TsorchError('invalid', 'the request is larger than this call allows', { cause: error });
   if (failure.statusCode !== undefined && failure.statusCode < 500) return new TsorchError('invalid', failure.message ?? 'bad request', { cause: error });
   return new TsorchError('internal', failure.message ?? String(error), { cause: error });
+}
+
+/** A name a megabyte long need not be told back. */
+function short(path: string): string {
+  return path.length > 300 ? `${path.slice(0, 300)}…` : path;
 }
 
 /** What fastify throws. */

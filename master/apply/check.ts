@@ -2,6 +2,7 @@
  * What a stack's spec must hold besides its schema: names, references between its parts, and nothing that belongs to another
  * stack. The loader says the same with line numbers; this is the word of the master, whoever sends the spec.
  */
+import { expressionProblem } from '../../model/constraint/check.ts';
 import { neverPlaced } from '../../model/constraint/never.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { FileObjectSpec, ServiceSpec, StackSpec } from '../../model/spec.ts';
@@ -15,6 +16,8 @@ export function checkStack(maps: Maps, spec: StackSpec): void {
   for (const kind of ['networks', 'volumes', 'secrets', 'configs'] as const) {
     for (const [key, { name }] of Object.entries(spec[kind])) checkName(name, `${kind}.${key}.name`, 128);
   }
+  const problem = expressionProblem(spec.services);
+  if (problem) throw new TsorchError('invalid', `services.${problem.service}: ${problem.message}`, { path: `services.${problem.service}.deploy.placement` });
   const networks = new Set(Object.values(spec.networks).map((network) => network.name));
   const volumes = new Set(Object.values(spec.volumes).map((volume) => volume.name));
   for (const [key, service] of Object.entries(spec.services)) {

@@ -82,12 +82,23 @@ export function compileGlob(glob: string): (value: string) => boolean {
 
 /** Specs come over the API too, where no parser has seen them: a bad regex matches nothing. */
 function compileRegex(source: string): RE2JS | null {
+  const known = compiled.get(source);
+  if (known !== undefined) return known;
+  let made: RE2JS | null;
   try {
-    return RE2JS.compile(source);
+    made = RE2JS.compile(source);
   } catch {
-    return null;
+    made = null;
   }
+  const oldest = compiled.size >= maxCompiled ? compiled.keys().next().value : undefined;
+  if (oldest !== undefined) compiled.delete(oldest);
+  compiled.set(source, made);
+  return made;
 }
+
+/** Pods are checked against their constraints again and again: the same few regexes. */
+const compiled = new Map<string, RE2JS | null>();
+const maxCompiled = 256;
 
 function own(labels: Readonly<Record<string, string>>, key: string): string {
   return Object.hasOwn(labels, key) ? (labels[key] ?? '') : '';

@@ -1,5 +1,7 @@
 /** The whole tree → the stack's spec. */
 import type { FileObjectSpec, NetworkSpec, ServiceSpec, StackSpec, VolumeSpec } from '../../spec.ts';
+import { expressionProblem } from '../../constraint/check.ts';
+import { stackLimits } from '../../limits.ts';
 import type { Session } from '../assemble/context.ts';
 import type { MapNode } from '../parse/tree.ts';
 import { checkCycles, checkPorts } from './checks.ts';
@@ -21,6 +23,8 @@ export interface StackSources {
 
 export function makeStack({ tree, name, session, lookup, inactive }: StackSources): StackSpec {
   const top = new Reader(tree, null, tree, session.sink);
+  checkSizes(top);
+  if (tooMany(top)) return { name, services: {}, networks: {}, volumes: {}, secrets: {}, configs: {} };
   const networks = new Map<string, NamedNetwork>(top.at('networks').children().map(([key, of]) => [key, makeNetwork(of, key, name)]));
   if (!networks.has('default')) networks.set('default', defaultNetwork(name));
   const volumes = new Map<string, VolumeSpec>(top.at('volumes').children().map(([key, of]) => [key, makeVolume(of, key, name)]));
@@ -45,10 +49,26 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   checkCycles(services, at);
   checkPorts(services, at);
   checkAffinities(services, at);
+  const problem = expressionProblem(services);
+  if (problem) at(problem.service).error(problem.message);
   return {
     name, services, networks: usedNetworks(networks, services),
     volumes: Object.fromEntries(volumes), secrets: Object.fromEntries(secrets), configs: Object.fromEntries(configs),
   };
+}
+
+const sections = ['services', 'networks', 'volumes', 'secrets', 'configs'] as const;
+
+function checkSizes(top: Reader): void {
+  for (const section of sections) {
+    const { size } = top.at(section).entries;
+    if (size > stackLimits[section]) top.at(section).error(`${size} ${section} are more than ${stackLimits[section]}, the limit for one stack`, 'make several stacks of it');
+  }
+}
+
+/** What is over a limit is not looked at any further. */
+function tooMany(top: Reader): boolean {
+  return sections.some((section) => top.at(section).entries.size > stackLimits[section]);
 }
 
 export function defaultNetwork(stack: string): NamedNetwork {

@@ -2,6 +2,7 @@
 import { neverPlaced } from '../../../constraint/never.ts';
 import { parseConstraint, parseSpread, type Dialect } from '../../../constraint/parse.ts';
 import type { Constraint, SpreadPreference } from '../../../constraint/types.ts';
+import { stackLimits } from '../../../limits.ts';
 import type { Placement } from '../../../spec.ts';
 import { inside, scalar, type Node } from '../../parse/tree.ts';
 import { didYouMean } from '../../suggest.ts';
@@ -43,6 +44,9 @@ export function makePlacement(service: Reader, context: StackContext): Placement
   constraints.push(...platform(service));
   const operators = makeOperators(service);
   const affinities = makeAffinities(service, context);
+  for (const [what, list] of [['constraints', constraints], ['affinities', affinities], ['x-constraints', operators]] as const) {
+    if (list.length > stackLimits.expressions) service.error(`${list.length} ${what} are more than ${stackLimits.expressions}, the limit for one service`, 'one regular expression can say much');
+  }
   const never = neverPlaced({ constraints, operators });
   if (never) {
     const at = places.get(never.source) ?? service.at('x-constraints').items()[operators.findIndex(({ source }) => source === never.source)] ?? service.at('platform');
