@@ -11,6 +11,7 @@ import type { Mount } from '../../proto/gen/containerd/types.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
 import { findInLayers } from '../runtime/image-files.ts';
+import { withoutOrphans } from '../runtime/snapshots.ts';
 
 const run = promisify(execFile);
 
@@ -28,7 +29,7 @@ export async function copyUp(options: CopyUpOptions, chainId: string, path: stri
   if (chainId === '') return false;
   const { client, snapshotter, lease } = options;
   const key = `tsorch-view-${randomBytes(8).toString('hex')}`;
-  const { mounts } = await client.call(SnapshotsService.view, { snapshotter, key, parent: chainId, labels: {} }, { lease });
+  const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.view, { snapshotter, key, parent: chainId, labels: {} }, { lease }));
   try {
     return await withMounts(mounts, join(options.directory, key), (root) => copy(root, path, target));
   } finally {

@@ -7,6 +7,7 @@ import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
 import { chainIds, type Descriptor } from './manifest.ts';
+import { withoutOrphans } from '../runtime/snapshots.ts';
 
 export interface UnpackOptions {
   readonly client: ContainerdClient;
@@ -41,7 +42,7 @@ export async function isUnpacked(options: Pick<UnpackOptions, 'client' | 'snapsh
 async function unpackLayer(options: UnpackOptions, layer: Descriptor, diffId: string, chainId: string, parent: string): Promise<void> {
   const { client, snapshotter, lease } = options;
   const key = `tsorch-unpack-${randomBytes(8).toString('hex')} ${chainId}`;
-  const { mounts } = await client.call(SnapshotsService.prepare, { snapshotter, key, parent, labels: { 'containerd.io/snapshot.ref': chainId } }, { lease });
+  const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key, parent, labels: { 'containerd.io/snapshot.ref': chainId } }, { lease }));
   try {
     const diff = { mediaType: layer.mediaType, digest: layer.digest, size: layer.size, annotations: {} };
     const { applied } = await client.call(DiffService.apply, { diff, mounts }, { lease, deadlineMs: null });

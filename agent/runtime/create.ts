@@ -22,6 +22,7 @@ import { specJson } from './spec/oci.ts';
 import { parseSecurityOptions } from './spec/security.ts';
 import { type AccountFiles, resolveAccount } from './spec/user.ts';
 import { containerState } from './state.ts';
+import { withoutOrphans } from './snapshots.ts';
 
 const createDeadlineMs = 120_000;
 /** How long an earlier try of ours, cut off, may take to be rolled back by containerd. */
@@ -92,7 +93,7 @@ async function prepare(context: RuntimeContext, id: string, request: CreateReque
   const { client, snapshotter } = context;
   const labels = { 'containerd.io/gc.root': new Date(context.clock.now()).toISOString() };
   try {
-    return (await client.call(SnapshotsService.prepare, { snapshotter, key: id, parent: request.image.chainId, labels })).mounts;
+    return (await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key: id, parent: request.image.chainId, labels }))).mounts;
   } catch (error) {
     if (isCode(error, 'conflict')) return (await client.call(SnapshotsService.mounts, { snapshotter, key: id })).mounts;
     if (isCode(error, 'not-found')) {
