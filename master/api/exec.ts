@@ -38,6 +38,8 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
   const stream = await context.sessions.openStream(pod.node, 'exec', params);
   socket.on('close', () => stream.end());
   socket.on('error', () => stream.end());
+  // It may have gone while the host was asked.
+  if (socket.readyState !== socket.OPEN) stream.end();
   forward = (frame) => toAgent(stream, socket, frame);
   for (const frame of early) forward(frame);
   for await (const frame of framesOf(stream)) {
@@ -58,10 +60,10 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
         break;
     }
   }
-  throw new TsorchError('unavailable', 'the node went away');
 }
 
 function toAgent(stream: DataStream, socket: WebSocket, frame: Buffer): void {
+  if (stream.writableEnded || stream.destroyed) return;
   const payload = frame.subarray(1);
   switch (frame[0]) {
     case execChannel.stdin:
@@ -71,8 +73,8 @@ function toAgent(stream: DataStream, socket: WebSocket, frame: Buffer): void {
       }
       return;
     case execChannel.resize: {
-      const { width, height } = JSON.parse(payload.toString()) as { width: number; height: number };
-      stream.write({ kind: { $case: 'resize', value: { width, height } } });
+      const size = parseSize(payload.toString());
+      if (size) stream.write({ kind: { $case: 'resize', value: size } });
       return;
     }
     case execChannel.stdinEnd:
@@ -92,6 +94,17 @@ function send(socket: WebSocket, channel: number, payload: Buffer): Promise<void
       resolve();
     } else socket.send(frame, () => resolve());
   });
+}
+
+/** Null for what is no size: a terminal that cannot say its size still works. */
+function parseSize(text: string): { width: number; height: number } | null {
+  try {
+    const { width, height } = JSON.parse(text) as { width: unknown; height: unknown };
+    const isSize = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0 && (value as number) < 65_536;
+    return isSize(width) && isSize(height) ? { width, height } : null;
+  } catch {
+    return null;
+  }
 }
 
 function parseQuery(text: string): ExecQuery {

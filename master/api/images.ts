@@ -86,7 +86,6 @@ async function report(node: Node, stream: DataStream, out: Out): Promise<void> {
       else if (frame.$case === 'error') return await out.write({ node: node.name, error: frame.value.message });
       else if (frame.$case === 'done') return;
     }
-    await out.write({ node: node.name, error: 'the node went away' });
   } catch (error) {
     await out.write({ node: node.name, error: (error as Error).message });
   }

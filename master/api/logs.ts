@@ -69,6 +69,8 @@ async function* readPod(context: Context, pod: Pod, params: LogsStreamParams, si
   }
   const stop = () => stream.end();
   signal.addEventListener('abort', stop, { once: true });
+  // The reader may have gone while the host was asked.
+  if (signal.aborted) stop();
   try {
     for await (const frame of framesOf(stream)) {
       if (frame.$case === 'message') {

@@ -8,7 +8,7 @@ export type Frame = NonNullable<DataFrame['kind']>;
 /**
  * The frames the agent sends. Leaving the loop ends the call: a plain loop over the stream would destroy it instead, which says
  * nothing on the wire and leaves the call open on both sides for as long as the connection lasts. Rejects with
- * `unavailable` when it breaks off.
+ * `unavailable` when it breaks off before the agent said `done` or `error`.
  */
 export async function* framesOf(stream: DataStream): AsyncGenerator<Frame> {
   const frames = (stream.iterator({ destroyOnReturn: false }) as AsyncIterable<DataFrame>)[Symbol.asyncIterator]();
@@ -17,7 +17,8 @@ export async function* framesOf(stream: DataStream): AsyncGenerator<Frame> {
       const next = await frames.next().catch((cause: Error) => {
         throw new TsorchError('unavailable', `the node went away: ${cause.message}`, { cause });
       });
-      if (next.done) return;
+      // `done` and `error` are the agent's last words; whoever heard one of them has left the loop.
+      if (next.done) throw new TsorchError('unavailable', 'the node went away');
       if (next.value.kind) yield next.value.kind;
     }
   } finally {

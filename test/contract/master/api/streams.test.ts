@@ -1,0 +1,245 @@
+/** Logs, exec, images and volumes: what goes from a client through the master to a host, and that nothing of it stays behind. */
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { request } from 'node:https';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import type { LogLine } from '../../../../model/api.ts';
+import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
+import { makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
+import { SessionHost } from './host.ts';
+import { Lab, until } from './lab.ts';
+
+type Call = ClientDuplexStream<DataFrame, DataFrame>;
+
+let lab: Lab;
+let hosts: SessionHost[];
+let calls: { readonly call: Call; readonly received: NonNullable<DataFrame['kind']>[]; over: boolean }[];
+beforeEach(async () => {
+  hosts = [];
+  calls = [];
+  lab = await Lab.start();
+});
+afterEach(async () => {
+  for (const host of hosts) host.close();
+  await lab[Symbol.asyncDispose]();
+});
+
+/** A host with a running pod of `shop_web`, slot by slot. */
+async function connect(name: string): Promise<SessionHost> {
+  const { id, credentials } = await lab.join(name);
+  const host = new SessionHost({ id, credentials, port: lab.serving.grpcPort, heartbeatMs: 200 }).hello();
+  hosts.push(host);
+  await until(`${name} is there`, () => lab.serving.context.sessions.has(id));
+  const slot = hosts.length;
+  const spec = makeSpec({ mode: { kind: 'replicated', replicas: slot } });
+  const { revision } = await lab.store.commit([
+    { op: 'put', kind: 'services', id: 'shop_web', value: { id: 'shop_web', spec, revision: 'r1', previous: null } },
+    { op: 'put', kind: 'revisions', id: 'shop_web.r1', value: { service: 'shop_web', revision: 'r1', spec } },
+    { op: 'put', kind: 'pods', id: `p${slot}`, value: makePod(`p${slot}`, { slot, node: id, ip: `10.32.${slot}.9` }) },
+    { op: 'put', kind: 'podstatus', id: `p${slot}`, value: { id: `p${slot}`, node: id, phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [] } },
+  ]);
+  await lab.world.waitFor(revision, AbortSignal.timeout(5000));
+  return host;
+}
+
+/** Dials back for the next request of this host. */
+async function answer(host: SessionHost, kind: string): Promise<(typeof calls)[number] & { readonly params: Record<string, unknown>; send(...frames: NonNullable<DataFrame['kind']>[]): void }> {
+  await until(`${kind} is asked for`, () => host.requests.length > 0);
+  const asked = host.requests.shift()!;
+  expect(asked.kind).toBe(kind);
+  const call = host.dial(asked.id);
+  const state = { call, received: [] as NonNullable<DataFrame['kind']>[], over: false };
+  call.on('data', (frame: DataFrame) => { if (frame.kind) state.received.push(frame.kind); });
+  call.on('status', () => { state.over = true; });
+  calls.push(state);
+  return Object.assign(state, {
+    params: JSON.parse(asked.params) as Record<string, unknown>,
+    send: (...frames: NonNullable<DataFrame['kind']>[]) => { for (const frame of frames) call.write({ kind: frame }); },
+  });
+}
+
+const message = (value: unknown) => ({ $case: 'message', value: JSON.stringify(value) }) as const;
+const done = (value = 0) => ({ $case: 'done', value }) as const;
+const line = (time: number, text: string): Omit<LogLine, 'pod' | 'podId' | 'node'> => ({ stream: 'stdout', time, line: text });
+
+/** Lines as they come; `leave` hangs up. */
+function follow(path: string) {
+  const { ca, cert, key } = lab.admin;
+  const lines: LogLine[] = [];
+  const state = { lines, ended: false, leave: () => req.destroy() };
+  const req = request({ host: '127.0.0.1', port: lab.serving.apiPort, path, ca, cert, key, agent: false }, (response) => {
+    let rest = '';
+    response.setEncoding('utf8');
+    response.on('error', () => {});
+    response.on('end', () => { state.ended = true; });
+    response.on('data', (chunk: string) => {
+      const parts = (rest + chunk).split('\n');
+      rest = parts.pop() ?? '';
+      lines.push(...parts.map((text) => JSON.parse(text) as LogLine));
+    });
+  });
+  req.on('error', () => {});
+  req.end();
+  return state;
+}
+
+it('logs of several hosts are one stream in order of time; each call ends on both sides', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const reader = follow('/v1/logs?target=shop_web&tail=10');
+  const [one, two] = [await answer(a, 'logs'), await answer(b, 'logs')];
+  expect(one.params).toEqual({ podId: 'p1', follow: false, tail: 10 });
+  one.send(message(line(1, 'a1')), message(line(4, 'a4')), done());
+  two.send(message(line(2, 'b2')), message(line(3, 'b3')), { $case: 'error', value: { code: 'not-found', message: 'no more' } });
+  await until('the reader has all', () => reader.ended);
+  expect(reader.lines.slice(0, 4).map(({ line: text, pod, node }) => `${node} ${pod} ${text}`)).toEqual(['alpha shop_web.1 a1', 'beta shop_web.2 b2', 'beta shop_web.2 b3', 'alpha shop_web.1 a4']);
+  expect(reader.lines.at(-1)).toMatchObject({ stream: 'stderr', line: '[tsorch] no more' });
+  await until('both calls are over', () => calls.every(({ over }) => over));
+});
+
+it('whoever stops following is not read for any longer', async () => {
+  const host = await connect('alpha');
+  const reader = follow('/v1/logs?target=shop_web.1&follow=true');
+  const logs = await answer(host, 'logs');
+  logs.send(message(line(Date.now(), 'hello')));
+  await until('the line has come', () => reader.lines.length === 1);
+  expect(logs.over).toBe(false);
+  reader.leave();
+  await until('the host is told', () => logs.over);
+});
+
+it('a pod that comes while somebody follows is followed too', async () => {
+  await connect('alpha');
+  const reader = follow('/v1/logs?target=shop_web&follow=true');
+  await answer(hosts[0]!, 'logs');
+  const second = await connect('beta');
+  const logs = await answer(second, 'logs');
+  logs.send(message(line(Date.now(), 'new here')));
+  await until('its line has come', () => reader.lines.some(({ line: text, node }) => text === 'new here' && node === 'beta'));
+  reader.leave();
+  await until('all calls are over', () => calls.every(({ over }) => over));
+});
+
+it('a host that breaks off, or is not there, is a line in the log and not an end of it', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  b.close();
+  await until('beta is gone', () => !lab.serving.context.sessions.has(b.id));
+  const reader = follow('/v1/logs?target=shop');
+  const logs = await answer(a, 'logs');
+  logs.send(message(line(1, 'a1')));
+  await until('the reader has it', () => reader.lines.some(({ line: text }) => text === 'a1'));
+  logs.call.cancel();
+  await until('it is over', () => reader.ended);
+  expect(reader.lines.map(({ line: text }) => text)).toEqual(expect.arrayContaining(['a1', expect.stringMatching(/logs of shop_web\.1 broke off/) as string, expect.stringMatching(/no logs from shop_web\.2: node beta is not connected/) as string]));
+});
+
+it('exec carries bytes both ways and ends with the exit code', async () => {
+  const host = await connect('alpha');
+  const { ca, cert, key } = lab.admin;
+  const q = encodeURIComponent(JSON.stringify({ target: 'shop_web', argv: ['cat'], env: { A: 'b' }, tty: true, stdin: true }));
+  const socket = new WebSocket(`wss://127.0.0.1:${lab.serving.apiPort}/v1/exec?q=${q}`, { ca, cert, key });
+  const frames: Buffer[] = [];
+  let closed = false;
+  socket.on('message', (data: Buffer) => frames.push(data));
+  socket.on('close', () => { closed = true; });
+  // What is typed before the process runs is not lost.
+  socket.on('open', () => {
+    socket.send(Buffer.from([0, 0, 255, 10]));
+    // Nonsense is passed over.
+    for (const text of ['', 'x', 'null', '{"width":-1,"height":"a"}']) socket.send(Buffer.concat([Buffer.from([3]), Buffer.from(text)]));
+    socket.send(Buffer.from([99, 1]));
+    socket.send(Buffer.alloc(0));
+    socket.send(Buffer.concat([Buffer.from([3]), Buffer.from('{"width":80,"height":24}')]));
+    socket.send(Buffer.from([4]));
+  });
+  const exec = await answer(host, 'exec');
+  expect(exec.params).toMatchObject({ podId: 'p1', argv: ['cat'], env: { A: 'b' }, tty: true, stdin: true });
+  await until('input, size and end have come', () => exec.received.length === 3);
+  expect(exec.received.map(({ $case }) => $case)).toEqual(['stdin', 'resize', 'stdinEnd']);
+  expect(Buffer.from((exec.received[0] as { value: Uint8Array }).value)).toEqual(Buffer.from([0, 255, 10]));
+  const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+  exec.send({ $case: 'stdout', value: all }, { $case: 'stderr', value: Buffer.from('oh') }, done(3));
+  await until('the client is told', () => closed);
+  expect(frames.map((frame) => frame[0])).toEqual([1, 2, 5]);
+  expect(frames[0]!.subarray(1)).toEqual(all);
+  expect(JSON.parse(frames[2]!.subarray(1).toString())).toEqual({ code: 3 });
+  await until('the call is over', () => exec.over);
+});
+
+it('a client of exec that goes takes the process along', async () => {
+  const host = await connect('alpha');
+  const { ca, cert, key } = lab.admin;
+  const q = encodeURIComponent(JSON.stringify({ target: 'shop_web', argv: ['cat'], env: {}, tty: false, stdin: true }));
+  const socket = new WebSocket(`wss://127.0.0.1:${lab.serving.apiPort}/v1/exec?q=${q}`, { ca, cert, key });
+  const exec = await answer(host, 'exec');
+  socket.terminate();
+  await until('the host is told', () => exec.over);
+});
+
+it('images are listed and removed on every host, and a failing host fails the call', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const listing = lab.ok<{ node: string; digest: string }[]>('GET', '/v1/images');
+  for (const host of [a, b]) (await answer(host, 'image-list')).send(message([{ references: ['x:1'], digest: `of ${host.id}`, size: 1 }]), done());
+  expect((await listing).map(({ node }) => node)).toEqual(['alpha', 'beta']);
+  const removal = lab.fails('DELETE', '/v1/images/registry.example/x:1');
+  (await answer(a, 'image-rm')).send(done());
+  const refusing = await answer(b, 'image-rm');
+  expect(refusing.params).toEqual({ reference: 'registry.example/x:1' });
+  refusing.send({ $case: 'error', value: { code: 'conflict', message: 'it is in use' } });
+  expect((await removal).error.message).toBe('it is in use');
+  await until('all calls are over', () => calls.every(({ over }) => over));
+});
+
+it('an image archive reaches every host byte for byte', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const archive = Buffer.alloc(3_000_000, 'tar archive ');
+  const { ca, cert, key } = lab.admin;
+  const reply = new Promise<string>((resolve, reject) => {
+    const req = request({ host: '127.0.0.1', port: lab.serving.apiPort, path: '/v1/images', method: 'PUT', ca, cert, key, agent: false, headers: { 'content-type': 'application/x-tar' } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => { text += chunk; });
+      response.on('end', () => resolve(text));
+    });
+    req.on('error', reject);
+    req.end(archive);
+  });
+  const loads = [await answer(a, 'image-load'), await answer(b, 'image-load')];
+  for (const load of loads) {
+    await until('all of it has come', () => load.received.at(-1)?.$case === 'stdinEnd', 20_000);
+    expect(Buffer.concat(load.received.flatMap((frame) => (frame.$case === 'stdin' ? [frame.value] : []))).equals(archive)).toBe(true);
+  }
+  loads[0]!.send(message({ loaded: ['x:1'] }), done());
+  loads[1]!.send({ $case: 'error', value: { code: 'invalid', message: 'no such layer' } });
+  expect((await reply).trim().split('\n').map((text) => JSON.parse(text) as unknown)).toEqual(expect.arrayContaining([{ node: 'alpha', loaded: ['x:1'] }, { node: 'beta', error: 'no such layer' }]));
+  await until('all calls are over', () => calls.every(({ over }) => over));
+});
+
+it('a volume is forgotten only once its data is gone', async () => {
+  const host = await connect('alpha');
+  const { revision } = await lab.store.commit([{ op: 'put', kind: 'volumes', id: 'v', value: { name: 'v', stack: null, driver: 'local', driverOpts: {}, labels: {}, node: host.id } }]);
+  await lab.world.waitFor(revision, AbortSignal.timeout(5000));
+  const second = lab.fails('DELETE', '/v1/volumes/v');
+  (await answer(host, 'volume-rm')).call.end();
+  expect(await second).toMatchObject({ status: 503 });
+  expect(lab.world.get('volumes', 'v')).toBeDefined();
+  const third = lab.ok('DELETE', '/v1/volumes/v');
+  (await answer(host, 'volume-rm')).send(done());
+  await third;
+  expect(lab.world.get('volumes', 'v')).toBeUndefined();
+});
+
+it('a stream is for the host that was asked: another that knows its id gets nothing', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const reader = follow('/v1/logs?target=shop_web.1');
+  await until('alpha is asked', () => a.requests.length === 1);
+  const stolen = b.dial(a.requests[0]!.id);
+  let refused = false;
+  stolen.on('status', () => { refused = true; });
+  stolen.resume();
+  stolen.write({ kind: message(line(1, 'lies')) });
+  await until('it is turned away', () => refused);
+  const logs = await answer(a, 'logs');
+  logs.send(message(line(1, 'truth')), done());
+  await until('the reader has it', () => reader.ended);
+  expect(reader.lines.map(({ line: text }) => text)).toEqual(['truth']);
+});
