@@ -15,7 +15,8 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCode.done : exitCode.failed));
 }
 
-const code = await run(process.argv.slice(2), {
+// Not awaited at the top level: in the compiled copy, parts that are loaded later import this file, and would wait for its end.
+void run(process.argv.slice(2), {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
@@ -23,5 +24,4 @@ const code = await run(process.argv.slice(2), {
   cwd: process.cwd(),
   now: () => Date.now(),
   signal: interrupt.signal,
-});
-process.exit(code);
+}).then((code) => process.exit(code));
