@@ -95,6 +95,11 @@ export function collectTokens(maps: Maps, now: number): Op[] {
  */
 const unusedMs = 60_000;
 
+/** A record that was written again begins its time anew: somebody is about to use it. */
+function keyOf(op: Op): string {
+  return `${op.kind}/${op.id}@${op.guard}`;
+}
+
 export function startCollect(context: Context, signal: AbortSignal, graceMs = unusedMs): Loop {
   const { world, clock, log } = context;
   const since = new Map<string, number>();
@@ -103,16 +108,16 @@ export function startCollect(context: Context, signal: AbortSignal, graceMs = un
     run: async () => {
       const now = clock.monotonic();
       const unused = [...collectRevisions(world.maps), ...collectNetworks(world.maps), ...collectTokens(world.maps, clock.now())];
-      const keys = new Set(unused.map((op) => `${op.kind}/${op.id}`));
+      const keys = new Set(unused.map((op) => keyOf(op)));
       for (const key of since.keys()) if (!keys.has(key)) since.delete(key);
       const ripe = unused.filter((op) => {
-        const key = `${op.kind}/${op.id}`;
+        const key = keyOf(op);
         const first = since.get(key) ?? now;
         since.set(key, first);
         return now - first >= graceMs;
       });
       await commitAsLeader(context, [...collectPods(world.maps), ...ripe]);
-      const left = unused.filter((op) => !ripe.includes(op)).map((op) => (since.get(`${op.kind}/${op.id}`) ?? now) + graceMs - now);
+      const left = unused.filter((op) => !ripe.includes(op)).map((op) => (since.get(keyOf(op)) ?? now) + graceMs - now);
       return left.length === 0 ? undefined : Math.max(10, Math.min(...left));
     },
   });

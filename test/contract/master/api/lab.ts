@@ -61,6 +61,10 @@ export class Lab implements AsyncDisposable {
     const serving = await serveMaster({
       store, trust, id, listen: '127.0.0.1:0', grpc: '127.0.0.1:0', version: '0', wish: {}, caDirectory: join(directory, 'ca'), clock, log: silentLog, signal: stop.signal,
       ...(options.times === undefined ? {} : { times: options.times }),
+    }).catch(async (error: unknown) => {
+      stop.abort(new Error('it did not start'));
+      await rm(directory, { recursive: true, force: true });
+      throw error;
     });
     const lab = new Lab(directory, store, trust, serving, stop);
     if (!beside) await until('the master leads', () => serving.context.leadership.current !== null);
