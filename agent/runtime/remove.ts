@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
-import { TasksService } from '../../proto/gen/containerd/tasks.ts';
+import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { removeCgroup } from './cgroup.ts';
 import { decodeKnown, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId, shimSocket } from './ids.ts';
@@ -39,7 +39,8 @@ async function removeTask(context: RuntimeContext, containerId: string): Promise
   const { client, clock } = context;
   for (let attempt = 1; ; attempt++) {
     try {
-      await killAndWait(context, containerId);
+      // Most have ended by now, and a kill would start the OCI runtime for nothing.
+      if (!(await hasEnded(context, containerId))) await killAndWait(context, containerId);
       await client.call(TasksService.delete, { containerId }, { deadlineMs: 60_000 });
       return;
     } catch (error) {
@@ -49,6 +50,11 @@ async function removeTask(context: RuntimeContext, containerId: string): Promise
       await clock.sleep(100);
     }
   }
+}
+
+async function hasEnded({ client }: RuntimeContext, containerId: string): Promise<boolean> {
+  const { process } = await client.call(TasksService.get, { containerId, execId: '' });
+  return process?.status === Status.STOPPED;
 }
 
 async function killAndWait(context: RuntimeContext, containerId: string): Promise<void> {
