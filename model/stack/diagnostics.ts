@@ -3,6 +3,9 @@ import { formatPath, type Path } from './path.ts';
 import type { Mark } from './parse/tree.ts';
 import type { Diagnostic } from './types.ts';
 
+/** Messages quote what was written, and that may be anything. */
+const longest = 500;
+
 export class Diagnostics {
   readonly #limit: number;
   readonly #all: { readonly diagnostic: Diagnostic; readonly order: number }[] = [];
@@ -28,6 +31,11 @@ export class Diagnostics {
     return this.#errors > 0;
   }
 
+  /** Further errors are only counted: whoever makes them need not look for hints. */
+  get full(): boolean {
+    return this.#errors >= this.#limit;
+  }
+
   get errors(): number {
     return this.#errors;
   }
@@ -45,7 +53,7 @@ export class Diagnostics {
 
   /** An anchor used ten times has its mistakes only once. */
   #add(severity: Diagnostic['severity'], mark: Mark, path: Path | null, message: string, hint: string | undefined): void {
-    const id = `${severity} ${mark.source.path} ${mark.offset} ${message}`;
+    const id = `${severity} ${mark.source.path} ${mark.offset} ${message.slice(0, longest)}`;
     if (this.#seen.has(id)) return;
     // Errors are never crowded out by warnings: these give way first.
     if (this.#all.length >= this.#limit && severity === 'error') {
@@ -63,7 +71,7 @@ export class Diagnostics {
     const at = mark.source.position(mark.offset);
     if (!this.#files.has(at.file)) this.#files.set(at.file, this.#files.size);
     const excerpt = mark.source.line(at.line);
-    const diagnostic: Diagnostic = { severity, message, at, path: formatPath(path), excerpt, ...(hint === undefined ? {} : { hint }) };
+    const diagnostic: Diagnostic = { severity, message: message.length > longest ? `${message.slice(0, longest - 200)}…${message.slice(-200)}` : message, at, path: formatPath(path), excerpt, ...(hint === undefined ? {} : { hint }) };
     this.#all.push({ diagnostic, order: this.#all.length });
   }
 }

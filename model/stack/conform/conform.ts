@@ -68,6 +68,10 @@ function conformMap(node: Node, shape: Extract<Shape, { kind: 'map' }>, path: Pa
     return mapOf(node, entries, node.tag);
   }
   if (node.kind !== 'map') return wrong(node, path, context, shape.listed ? 'a list of names or a mapping' : 'a mapping');
+  if (shape.most !== undefined && node.entries.size > shape.most) {
+    context.sink.error(node, path, `${node.entries.size} ${nameOf(path)} are more than ${shape.most}, the limit for one stack`, 'make several stacks of it');
+    return null;
+  }
   for (const [key, entry] of node.entries) {
     const below = step(path, key);
     if (key.startsWith('x-') && entry.value.kind !== 'map') continue;

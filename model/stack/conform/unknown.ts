@@ -10,7 +10,7 @@ import { didYouMean, nearest } from '../suggest.ts';
 
 export function unknownKey(key: string, entry: Entry, shape: ObjectShape, path: Path | null, sink: Diagnostics): void {
   const below = step(path, key);
-  sink.error(entry.key, below, `unknown key ${nameOf(below)}`, hint(key, entry, shape));
+  sink.error(entry.key, below, `unknown key ${nameOf(below)}`, sink.full ? undefined : hint(key, entry, shape));
 }
 
 /** `x-` keys are the user's own, but one that is nearly ours is more likely a slip. */

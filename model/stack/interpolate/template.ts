@@ -16,6 +16,8 @@ export interface TemplateIssue {
   /** In characters of the template. */
   readonly offset: number;
   readonly hint?: string;
+  /** The result is too long, as will be all others. */
+  readonly limit?: boolean;
 }
 
 export interface TemplateContext {
@@ -68,7 +70,7 @@ class Expander {
       }
       const part = this.#dollar(depth, live);
       this.#length += part.length;
-      if (this.#length > this.#context.limit) this.#fail(this.#at, `interpolation makes more than ${this.#context.total ?? this.#context.limit} characters in all, the limit`);
+      if (this.#length > this.#context.limit) this.#fail(this.#at, `interpolation makes more than ${this.#context.total ?? this.#context.limit} characters in all, the limit`, undefined, true);
       else out += part;
     }
     return out;
@@ -136,8 +138,8 @@ class Expander {
     return nameShape.exec(this.#text)?.[0] ?? '';
   }
 
-  #fail(offset: number, message: string, hint?: string): string {
-    if (!this.#failed) this.#context.fail({ message, offset, ...(hint === undefined ? {} : { hint }) });
+  #fail(offset: number, message: string, hint?: string, limit = false): string {
+    if (!this.#failed) this.#context.fail({ message, offset, ...(hint === undefined ? {} : { hint }), ...(limit ? { limit } : {}) });
     this.#failed = true;
     return '';
   }

@@ -43,7 +43,8 @@ function isStill(node: Node): boolean {
 }
 
 function interpolateScalar(node: ScalarNode, path: Path | null, variables: Variables, sink: Diagnostics): ScalarNode {
-  if (isStill(node) || typeof node.value !== 'string') return node;
+  // What is over the limit was said once.
+  if (isStill(node) || typeof node.value !== 'string' || variables.budget.left < 0) return node;
   const text = expand(node.value, {
     lookup: variables.lookup,
     unset: (name, offset) => {
@@ -51,7 +52,10 @@ function interpolateScalar(node: ScalarNode, path: Path | null, variables: Varia
       variables.warned.add(name);
       sink.warn(inside(node, offset), path, `the variable ${name} is not set; it is taken as empty`, `set it, or give a default: \${${name}:-…}`);
     },
-    fail: (issue) => sink.error(inside(node, issue.offset), path, issue.message, issue.hint),
+    fail: (issue) => {
+      sink.error(inside(node, issue.offset), path, issue.message, issue.hint);
+      if (issue.limit === true) variables.budget.left = -1;
+    },
     limit: variables.budget.left,
     total: variables.budget.total,
   });

@@ -10,6 +10,10 @@ export interface Limits {
   readonly aliases: number;
   /** Values in one file, every alias counted as what it stands for. */
   readonly nodes: number;
+  /** Values in a file that needs the full YAML parser (anchors, tags, mistakes): it takes more than a kilobyte for each. */
+  readonly parsed: number;
+  /** YAML documents in one file. */
+  readonly documents: number;
   /** Characters that interpolation may make, in all. */
   readonly interpolated: number;
   /** Files read by `include` and `extends`, in all. */
@@ -26,6 +30,8 @@ export const defaultLimits: Limits = {
   depth: 64,
   aliases: 1000,
   nodes: 500_000,
+  parsed: 100_000,
+  documents: 100,
   interpolated: 10 * 1024 * 1024,
   files: 100,
   diagnostics: 200,

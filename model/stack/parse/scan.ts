@@ -24,7 +24,10 @@ export function scan(source: Source, limits: Limits, sink: Diagnostics): boolean
   return true;
 }
 
-/** Whether mappings and lists nest no deeper than the limit. Linear: the YAML lexer keeps no stack of its own. */
+/**
+ * Whether the text stays below the limits for nesting, aliases and values: the parser takes about a kilobyte for each of them.
+ * Linear: the YAML lexer keeps no stack of its own.
+ */
 export function scanDepth(source: Source, limits: Limits, sink: Diagnostics): boolean {
   // The block collections that are open: each begins right of the one around it, but a list may begin in its key's column.
   const open: { readonly column: number; readonly list: boolean }[] = [];
@@ -32,21 +35,35 @@ export function scanDepth(source: Source, limits: Limits, sink: Diagnostics): bo
   let offset = 0;
   let lineStart = 0;
   let lead = true;
+  let aliases = 0;
+  let values = 0;
+  let documents = 0;
+  const most = Math.min(limits.parsed, limits.nodes);
+  const fail = (message: string): false => {
+    sink.error({ source, offset }, null, message);
+    return false;
+  };
   for (const token of new Lexer().lex(source.text)) {
-    if (isSignal(token)) continue;
-    if (token === '[' || token === '{') flow += 1;
-    else if (token === ']' || token === '}') flow = Math.max(0, flow - 1);
+    if (isSignal(token)) {
+      values += 1;
+      continue;
+    }
+    if (token === '---' && ++documents > limits.documents) return fail(`more than ${limits.documents} documents, the limit`);
+    if (values > most) return fail(`more than ${most} values, the limit for files that are not plain`);
+    if (token.startsWith('*') && ++aliases > limits.aliases) return fail(`more than ${limits.aliases} aliases, the limit`);
+    if (token === '[' || token === '{') {
+      flow += 1;
+      values += 1;
+    } else if (token === ']' || token === '}') flow = Math.max(0, flow - 1);
     else if (flow === 0 && lead && token.trim() !== '') {
       const column = offset - lineStart;
       const list = token === '-';
+      if (list) values += 1;
       for (let top = open.at(-1); top && (top.column > column || (top.column === column && top.list && !list)); top = open.at(-1)) open.pop();
       const top = open.at(-1);
       if (!top || top.column !== column || top.list !== list) open.push({ column, list });
     }
-    if (flow + open.length > limits.depth) {
-      sink.error({ source, offset }, null, `nested deeper than ${limits.depth} levels, the limit`);
-      return false;
-    }
+    if (flow + open.length > limits.depth) return fail(`nested deeper than ${limits.depth} levels, the limit`);
     if (token.trim() !== '' && token !== '-' && token !== '?') lead = false;
     offset += token.length;
     const newline = token.lastIndexOf('\n');

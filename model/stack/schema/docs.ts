@@ -112,8 +112,10 @@ In env files, single quotes keep the text; double quotes know \`\\n \\r \\t \\\\
 - Templates of Swarm such as \`{{.Node.Hostname}}\` are refused in \`environment\` and \`hostname\`.
 
 ## Limits
-One file: 1 MiB (callers may allow up to 10 MiB); 64 levels; 1000 aliases; 500,000 values with aliases unfolded; 10 MiB made by
-interpolation; 100 files by \`include\` and \`extends\`; 64 steps of \`extends\`; 1024 ports in one range; 500 KiB for a secret or config.
+One file: 1 MiB (callers may allow up to 10 MiB); 64 levels; 1000 aliases; 100 documents; 500,000 values with aliases unfolded (100,000 before, in files
+with anchors or tags); 10 MiB made by interpolation; 100 files by \`include\` and \`extends\`; 64 steps of \`extends\`; 1024 ports in one range; 500 KiB for a secret or config.
+One stack: 10,000 services, 1000 networks, 10,000 volumes, secrets and configs each, 1000 different regular expressions. One service: 100 constraints,
+affinities and operators each; 100,000 replicas. Errors name the limit; 200 of them are kept.
 `;
 
 function table(keys: Readonly<Record<string, Field>>): string {

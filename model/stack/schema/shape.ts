@@ -48,7 +48,7 @@ export type Shape =
   /** `extra_hosts`: host → addresses. */
   | { readonly kind: 'hosts' }
   /** Names to things, with any names that fit `name`; a list of names when `listed` makes the thing. */
-  | { readonly kind: 'map'; readonly of: Shape; readonly name?: RegExp; readonly listed?: (name: ScalarNode) => Node }
+  | { readonly kind: 'map'; readonly of: Shape; readonly name?: RegExp; readonly most?: number; readonly listed?: (name: ScalarNode) => Node }
   | ObjectShape
   /** An object that a scalar may stand for. */
   | { readonly kind: 'short'; readonly of: ObjectShape; readonly expand: Expand };

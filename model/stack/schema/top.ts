@@ -1,4 +1,5 @@
 /** The top level of a stack file, and what is defined there besides services. */
+import { stackLimits } from '../../limits.ts';
 import { service } from './service.ts';
 import { any, bool, harmless, labels, list, object, options, path, refused, string, stringOrList, works, type Field, type Shape } from './shape.ts';
 import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
@@ -52,8 +53,8 @@ const config = object({
   template_driver: refused(string, 'contents are taken to the letter', 'use interpolation with content'),
 });
 
-function resources(of: Shape): Shape {
-  return { kind: 'map', of, name: resourceName };
+function resources(of: Shape, most: number): Shape {
+  return { kind: 'map', of, name: resourceName, most };
 }
 
 function includePath(node: ScalarNode): readonly Node[] {
@@ -61,15 +62,15 @@ function includePath(node: ScalarNode): readonly Node[] {
 }
 
 export const topKeys: Readonly<Record<string, Field>> = {
-  configs: works(resources(config)),
+  configs: works(resources(config, stackLimits.configs)),
   include: works(list(object({ path: works(stringOrList), env_file: works(stringOrList), project_directory: works(string) }, { required: ['path'] }), { entry: includePath })),
   models: refused(any, 'language models are not run', 'run the model as a service'),
   name: works(string),
-  networks: works(resources(network)),
-  secrets: works(resources(secret)),
-  services: works(resources(service)),
+  networks: works(resources(network, stackLimits.networks)),
+  secrets: works(resources(secret, stackLimits.secrets)),
+  services: works(resources(service, stackLimits.services)),
   version: harmless(any, 'the format has no versions any more'),
-  volumes: works(resources(volume)),
+  volumes: works(resources(volume, stackLimits.volumes)),
 };
 
 export const top = object(topKeys);

@@ -21,7 +21,7 @@ export function checkCycles(services: Readonly<Record<string, ServiceSpec>>, at:
       } else if (state.get(value) === 'open') {
         const ring = trail.slice(trail.findIndex((link) => link.name === value)).map((link) => link.name);
         const reader = at(top.name);
-        (reader.has('depends_on') ? reader.at('depends_on') : reader.at('links')).error(`services depend on each other: ${[...ring, value].join(' → ')}`, 'remove one of the dependencies');
+        (reader.has('depends_on') ? reader.at('depends_on') : reader.at('links')).error(`services depend on each other: ${[...(ring.length > 10 ? [...ring.slice(0, 5), '…', ...ring.slice(-4)] : ring), value].join(' → ')}`, 'remove one of the dependencies');
       } else if (!state.has(value)) enter(value);
     }
   }

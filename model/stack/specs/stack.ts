@@ -34,7 +34,8 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   const configs = objects('configs', 'config');
 
   const all = top.at('services').children();
-  if (all.length === 0 && inactive.size === 0) top.error('the stack has no services', 'add services:');
+  const wrong = top.has('services') && top.at('services').node?.kind === 'scalar';
+  if (all.length === 0 && inactive.size === 0 && !wrong) top.error('the stack has no services', 'add services:');
   if (all.length === 0 && inactive.size > 0) top.at('services').error('every service belongs to a profile, and none is switched on', `apply with --profile ${[...inactive.values()].flat()[0] ?? ''}`);
   const context: StackContext = {
     session, stack: name, networks, volumes, secrets, configs, inactive,

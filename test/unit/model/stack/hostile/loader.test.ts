@@ -1,8 +1,8 @@
 /** Files that are broken, huge, deep or meant to hurt: each is refused with a place, quickly, and the process lives on. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { maxFileBytes } from '../../../../model/stack/load.ts';
-import { errorsOf, load, stackOf, webStack } from './load.ts';
+import { maxFileBytes } from '../../../../../model/stack/load.ts';
+import { errorsOf, load, stackOf, webStack } from '../load.ts';
 
 describe('YAML', () => {
   test.each([
@@ -180,7 +180,7 @@ describe('fuzz', () => {
   });
 
   test('any value under any key of a service', async () => {
-    const { serviceKeys } = await import('../../../../model/stack/schema/service.ts');
+    const { serviceKeys } = await import('../../../../../model/stack/schema/service.ts');
     const value = fc.jsonValue({ maxDepth: 3 });
     fc.assert(fc.property(fc.constantFrom(...Object.keys(serviceKeys)), value, (key, json) => {
       survives(JSON.stringify({ services: { web: { image: 'x', [key]: json } } }));
@@ -188,8 +188,8 @@ describe('fuzz', () => {
   });
 
   test('any value under any key of deploy and of the top level', async () => {
-    const { deploy } = await import('../../../../model/stack/schema/deploy.ts');
-    const { topKeys } = await import('../../../../model/stack/schema/top.ts');
+    const { deploy } = await import('../../../../../model/stack/schema/deploy.ts');
+    const { topKeys } = await import('../../../../../model/stack/schema/top.ts');
     const value = fc.jsonValue({ maxDepth: 3 });
     fc.assert(fc.property(fc.constantFrom(...Object.keys(deploy.keys)), value, (key, json) => {
       survives(JSON.stringify({ services: { web: { image: 'x', deploy: { [key]: json } } } }));
