@@ -1,62 +1,37 @@
 /**
- * Requests for certificates, PKCS#10, of EC P-256 keys.
+ * A key and a request for a certificate over it: PKCS#10 of one common name and an EC P-256 key, written out here, since hosts
+ * need no more than this and the library that could do it would be a tenth of their memory.
  *
  * ```
- * request = SEQUENCE { info, algorithm, BIT STRING signature over info }
- * info    = SEQUENCE { version 0, name, public key, [0] attributes }
+ * request = SEQUENCE { info, ecdsa-with-SHA256, BIT STRING signature over info }
+ * info    = SEQUENCE { version 0, name = SEQUENCE { SET { SEQUENCE { CN, UTF8String } } }, public key, [0] no attributes }
  * ```
  */
-import { createPublicKey, generateKeyPair, sign, verify, type KeyObject } from 'node:crypto';
+import { generateKeyPair, sign } from 'node:crypto';
 import { promisify } from 'node:util';
-import { bits, der, holding, oid, open, readAll, sequence, tag } from './der.ts';
-import { ecdsaWithSha256, encodeName } from './name.ts';
-import { pem, unpem } from './pem.ts';
 
-const label = 'CERTIFICATE REQUEST';
+const tag = { integer: 0x02, bitString: 0x03, utf8String: 0x0c, sequence: 0x30, set: 0x31, attributes: 0xa0 } as const;
+/** The object identifiers 2.5.4.3 and 1.2.840.10045.4.3.2, encoded. */
+const commonNameOid = Buffer.from('0603550403', 'hex');
+const ecdsaWithSha256Oid = Buffer.from('06082a8648ce3d040302', 'hex');
 
-/** What openssl and others sign requests with, by the encoded object identifier. */
-const hashes: ReadonlyMap<string, string> = new Map([['2', 'sha256'], ['3', 'sha384'], ['4', 'sha512']].map(([last, hash]) => [oid(`1.2.840.10045.4.3.${last}`).toString('hex'), hash ?? '']));
-
-export class MalformedRequestError extends Error {
-  override readonly name = 'MalformedRequestError';
+/** PEM, both; the key is PKCS#8. */
+export async function createRequest(commonName: string): Promise<{ readonly csr: string; readonly privateKey: string }> {
+  const { publicKey, privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+  const name = der(tag.sequence, der(tag.set, der(tag.sequence, commonNameOid, der(tag.utf8String, Buffer.from(commonName)))));
+  const info = der(tag.sequence, der(tag.integer, Buffer.of(0)), name, publicKey.export({ type: 'spki', format: 'der' }), der(tag.attributes));
+  const signature = der(tag.bitString, Buffer.of(0), sign('sha256', info, privateKey));
+  const request = der(tag.sequence, info, der(tag.sequence, ecdsaWithSha256Oid), signature);
+  const lines = request.toString('base64').replace(/.{64}/g, '$&\n').trimEnd();
+  return { csr: `-----BEGIN CERTIFICATE REQUEST-----\n${lines}\n-----END CERTIFICATE REQUEST-----\n`, privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
-/** A new EC P-256 key pair. */
-export function createKeyPair(): Promise<{ readonly publicKey: KeyObject; readonly privateKey: KeyObject }> {
-  return promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
-}
-
-/** PKCS#8, PEM. */
-export function exportKey(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
-}
-
-/** A key and a request for a certificate over it. PEM, both. */
-export async function createRequest(name: string): Promise<{ readonly csr: string; readonly privateKey: string }> {
-  const { publicKey, privateKey } = await createKeyPair();
-  const info = sequence(der(tag.integer, Buffer.of(0)), encodeName({ commonName: name }), publicKey.export({ type: 'spki', format: 'der' }), der(holding(0)));
-  return { csr: pem(label, sequence(info, ecdsaWithSha256, bits(sign('sha256', info, privateKey)))), privateKey: exportKey(privateKey) };
-}
-
-/**
- * The key that a request is for; nothing else it says is looked at. Throws MalformedRequestError when it cannot be read, its key is
- * not EC P-256, or it was not signed by that key.
- */
-export function requestedKey(csrPem: string): KeyObject {
-  let key: KeyObject;
-  let signed: boolean;
-  try {
-    const [info, algorithm, signature] = open(readAll(unpem(label, csrPem))[0], tag.sequence);
-    const [, , spki] = open(info, tag.sequence);
-    const hash = hashes.get(open(algorithm, tag.sequence)[0]?.whole.toString('hex') ?? '');
-    if (!info || !spki || signature?.tag !== tag.bitString || !hash) throw new MalformedRequestError('the certificate request is not one of ECDSA');
-    key = createPublicKey({ key: spki.whole, format: 'der', type: 'spki' });
-    if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw new MalformedRequestError('the key of the certificate request is not EC P-256');
-    signed = verify(hash, info.whole, key, signature.content.subarray(1));
-  } catch (error) {
-    if (error instanceof MalformedRequestError) throw error;
-    throw new MalformedRequestError('the certificate request cannot be read', { cause: error });
-  }
-  if (!signed) throw new MalformedRequestError('the certificate request is not signed by its own key');
-  return key;
+/** One DER element: its tag, the length of its content, the content. */
+function der(tagByte: number, ...content: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(content);
+  if (body.length < 0x80) return Buffer.concat([Buffer.of(tagByte, body.length), body]);
+  // Longer ones say how many bytes the length takes.
+  const length = body.length < 0x1_00 ? Buffer.of(0x81, body.length) : Buffer.of(0x82, body.length >> 8, body.length & 0xff);
+  if (body.length > 0xffff) throw new RangeError(`a DER element of ${body.length} bytes`);
+  return Buffer.concat([Buffer.of(tagByte), length, body]);
 }
