@@ -13,17 +13,17 @@ interface Task {
 }
 
 export async function measureSwarm(report: Report, archive: Uint8Array, quick: boolean): Promise<void> {
-  report.section('Docker Swarm', 'The same image and command with `--network host`, stop signal SIGKILL, one manager that is also the worker; asked every 10 ms.');
   const docker = await startDocker().catch((error: unknown) => {
     process.stderr.write(`Docker Swarm could not be started: ${String(error)}\n`);
     return null;
   });
   if (!docker) {
+    report.section('Docker Swarm', 'Absent here; what it took on a machine of this kind.');
     references(report);
     return;
   }
+  report.section('Docker Swarm', `Docker ${docker.version}; the same image and command with \`--network host\`, stop signal SIGKILL, one manager that is also the worker; asked every 10 ms.`);
   try {
-    report.section('Docker Swarm', `Docker ${docker.version}; the same image and command with \`--network host\`, stop signal SIGKILL, one manager that is also the worker; asked every 10 ms.`);
     const image = await docker.load(archive);
     for (const [count, times] of [[1, quick ? 1 : 4], [10, quick ? 1 : 3], [50, quick ? 1 : 3]] as const) {
       const up: number[] = [];
