@@ -24,33 +24,53 @@ const actions = { created: 'create', updated: 'update', removed: 'remove', uncha
 
 export function preview(input: PreviewInput): PlanResult {
   const after = overlay(input.maps, input.ops);
-  return withVolumes(input, () => ({
-    stack: input.result.stack,
-    services: Object.entries(input.result.services).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, verdict]) => previewService(input, after, id, actions[verdict])),
-  }));
+  return withVolumes(input, () => {
+    const drafts = Object.entries(input.result.services).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, verdict]) => draftOf(input, after, id, actions[verdict]));
+    // All at once: pods of one service take room from another, and may want to be beside it or not.
+    const { pending } = sortPending(after, input.planner, drafts.flatMap(({ created, replacements }) => [...created, ...replacements]), () => []);
+    const placed = schedule(input.planner.state, pending, { random: () => 0 });
+    const places: Places = { nodes: new Map(placed.assignments.map(({ pod, node }) => [pod, node])), reasons: new Map(placed.unplaced.map(({ pod, reasons: why }) => [pod, why])) };
+    return { stack: input.result.stack, services: drafts.map((draft) => previewService(input, draft, places)) };
+  });
 }
 
-function previewService(input: PreviewInput, after: Maps, id: string, action: PlannedService['action']): PlannedService {
-  const { planner, maps } = input;
+/** What becomes of a service's pods, before the new ones have a place. */
+interface Draft {
+  readonly id: string;
+  readonly action: PlannedService['action'];
+  readonly old: Service | undefined;
+  readonly next: Service | undefined;
+  readonly running: readonly Pod[];
+  readonly stopped: ReadonlySet<string>;
+  readonly created: readonly Pod[];
+  readonly replacements: readonly Pod[];
+}
+
+interface Places {
+  readonly nodes: ReadonlyMap<string, string>;
+  readonly reasons: ReadonlyMap<string, readonly FilterReason[]>;
+}
+
+function draftOf({ planner, maps }: PreviewInput, after: Maps, id: string, action: PlannedService['action']): Draft {
   const old = maps.services.get(id)?.value;
   const next = after.services.get(id)?.value;
-  const diff = old && next ? diffService(old.spec, next.spec) : { restarts: action !== 'unchanged', changes: [] };
   const running = planner.podsOf(id).filter((pod) => pod.desired === 'running');
-  const nodeName = (node: string | null) => (node === null ? null : (maps.nodes.get(node)?.value.name ?? node));
-  const known = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({ name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(pod.node), why: [] });
-  if (!next) return { id, action, restarts: false, changes: [], pods: running.map((pod) => known(pod, 'stop')) };
-
+  if (!next) return { id, action, old, next, running, stopped: new Set(), created: [], replacements: [] };
   const decided = planner.input(id, after, performance.now());
   const plan = decided ? reconcileService(decided) : null;
   const stopped = new Set(plan?.actions.flatMap((step) => (step.kind === 'create' ? [] : [step.pod])));
   const created = plan ? plan.actions.flatMap((step) => (step.kind === 'create' ? [newPod(next, step.slot, step.revision)] : [])) : [];
   // An update goes step by step; the plan shows where it ends: every pod of another revision is replaced.
-  const replaced = running.filter((pod) => !stopped.has(pod.id) && pod.revision !== next.revision);
-  const replacements = replaced.map((pod) => newPod(next, pod.slot, next.revision));
-  const { pending } = sortPending(after, planner, [...created, ...replacements], () => []);
-  const placed = schedule(planner.state, pending, { random: () => 0 });
-  const nodes = new Map(placed.assignments.map(({ pod, node }) => [pod, node]));
-  const reasons = new Map(placed.unplaced.map(({ pod, reasons: why }) => [pod, why]));
+  const replacements = running.filter((pod) => !stopped.has(pod.id) && pod.revision !== next.revision).map((pod) => newPod(next, pod.slot, next.revision));
+  return { id, action, old, next, running, stopped, created, replacements };
+}
+
+function previewService({ planner, maps }: PreviewInput, { id, action, old, next, running, stopped, created, replacements }: Draft, { nodes, reasons }: Places): PlannedService {
+  const diff = old && next ? diffService(old.spec, next.spec) : { restarts: action !== 'unchanged', changes: [] };
+  const nodeName = (node: string | null) => (node === null ? null : (maps.nodes.get(node)?.value.name ?? node));
+  const known = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({ name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(pod.node), why: [] });
+  if (!next) return { id, action, restarts: false, changes: [], pods: running.map((pod) => known(pod, 'stop')) };
+
   const elsewhere: readonly FilterReason[] = created.length + replacements.length > 0 ? explainService(planner.state, id, next.revision, next.spec) : [];
   const fresh = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({
     name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(nodes.get(pod.id) ?? null), why: reasons.get(pod.id) ?? elsewhere,

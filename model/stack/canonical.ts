@@ -19,7 +19,8 @@ export function canonical(tree: MapNode, stack: string): ComposeModel {
     for (const [name, entry] of services.entries) {
       const joins = entry.value.kind === 'map' && sizeOf(entry.value.entries.get('networks')) === 0 && !modeOf(entry.value);
       needsDefault ||= joins;
-      list.set(name, joins && entry.value.kind === 'map' ? { key: entry.key, value: withDefault(entry.value) } : entry);
+      const joined = joins && entry.value.kind === 'map' ? withDefault(entry.value) : entry.value;
+      list.set(name, { key: entry.key, value: joined.kind === 'map' ? withDependencies(joined) : joined });
     }
     set(entries, 'services', mapOf(services, list));
   }
@@ -44,6 +45,18 @@ function withDefault(service: MapNode): MapNode {
   const entries = new Map(service.entries);
   set(entries, 'networks', map(service, [['default', map(service, [])]]));
   return mapOf(service, entries);
+}
+
+/** What the long syntax of `depends_on` leaves out, the short one says; after merging, because files may complete each other. */
+function withDependencies(service: MapNode): MapNode {
+  const list = service.entries.get('depends_on');
+  if (list?.value.kind !== 'map') return service;
+  const made = new Map([...list.value.entries].map(([name, entry]): [string, Entry] => {
+    const given = new Map(entry.value.kind === 'map' ? entry.value.entries : []);
+    for (const [key, value] of [['condition', 'service_started'], ['required', true]] as const) if (!given.has(key)) set(given, key, scalar(entry.value, value));
+    return [name, { key: entry.key, value: mapOf(entry.value, given) }];
+  }));
+  return mapOf(service, new Map(service.entries).set('depends_on', { key: list.key, value: mapOf(list.value, made) }));
 }
 
 function withName(key: string, entry: Entry, stack: string): Entry {

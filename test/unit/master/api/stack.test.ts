@@ -88,6 +88,6 @@ describe('what hurts is refused', () => {
   test('the limits are those of the loader', () => {
     const text = `services: { web: { image: x } }\nnetworks:\n${Array.from({ length: stackLimits.networks + 1 }, (_, index) => `  n${index}:`).join('\n')}\n`;
     const result = loadStack({ files: [{ path: 's.yml', content: text }], env: {}, workingDir: '/shop', readFile: () => null });
-    expect(result.ok ? [] : result.errors.map(({ at, message }) => `${at.line}: ${message}`)).toEqual(['2: 1001 networks are more than 1000, the limit for one stack']);
+    expect(result.ok ? [] : result.errors.map(({ at, message }) => `${at.line}: ${message}`)).toEqual(['3: 1001 networks are more than 1000, the limit for one stack']);
   });
 });
