@@ -1,5 +1,6 @@
 /** One run of the command line: parses, acts, and turns whatever went wrong into one line and an exit code. */
 import { CommanderError } from 'commander';
+import { readableTrace } from '../deploy/compiled/trace.ts';
 import { describeError, TsorchError } from '../model/errors.ts';
 import { codeOf, exitCode, ExitError } from './exit.ts';
 import { note, wantsColor, type Io } from './io.ts';
@@ -32,5 +33,5 @@ function say(io: Io, error: unknown, debug: boolean): void {
 function trace(error: unknown): string {
   const parts: string[] = [];
   for (let each: unknown = error; each instanceof Error && parts.length < 8; each = each.cause) parts.push(each.stack ?? each.message);
-  return parts.join('\ncaused by ');
+  return readableTrace(parts.join('\ncaused by '));
 }
