@@ -3,7 +3,7 @@
  * merging, so that a mistake is shown where it was made. What is wrong is null in the result.
  */
 import { nameOf, step, type Path } from '../path.ts';
-import { isNull, mapOf, scalar, type Entry, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
+import { isNull, mapOf, scalar, type Entry, type MapNode, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
 import type { ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
 import { splitWords } from '../values/words.ts';
 import { isAddress } from '../values/address.ts';
@@ -83,6 +83,7 @@ function conformMap(node: Node, shape: Extract<Shape, { kind: 'map' }>, path: Pa
 
 function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: Path | null, context: ShapeContext): Node | null {
   if (isNull(node)) return empty(node, path, context);
+  if (node.kind === 'map' && shape.pairs !== undefined) return conformList(asList(node, shape.pairs), { kind: 'list', of: shape.of }, path, context);
   if (node.kind === 'map' || (node.kind === 'scalar' && shape.single !== true)) {
     const single = node.kind === 'map' && shape.single === true && shape.of.kind === 'object';
     if (!single) return wrong(node, path, context, 'a list');
@@ -105,6 +106,12 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
   }
   const { inset: _, ...mark } = { inset: 0, ...node };
   return { kind: 'seq', items, source: mark.source, offset: mark.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
+}
+
+/** `{ type: frontend }` as `[type==frontend]`. */
+function asList(node: MapNode, between: string): SeqNode {
+  const items = [...node.entries].map(([key, { value }]) => (value.kind === 'scalar' && !isNull(value) ? scalar(value, `${key}${between}${textOf(value)}`) : value));
+  return { kind: 'seq', items, source: node.source, offset: node.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
 }
 
 function conformWords(node: Node, path: Path | null, context: ShapeContext): Node | null {

@@ -145,7 +145,7 @@ export type ComposeService = {
   /** refused: not supported yet. Instead: remove it */
   readonly uts?: string;
   readonly volumes?: readonly ComposeServiceVolumes[];
-  /** refused: containers on other hosts cannot lend their mounts. Instead: name the volume and mount it in both services */
+  /** works: of services of the stack: their named volumes and bind mounts; the pods are placed beside theirs */
   readonly volumes_from?: readonly string[];
   readonly working_dir?: string;
   /** works: where pods want to be relative to others: `container==db`, `image!=redis`, `tier==~cache` */
@@ -189,7 +189,7 @@ export type ComposeServiceDeploy = {
 };
 
 export type ComposeServiceDeployPlacement = {
-  /** works: `node.labels.type == frontend`, or shorter `type==frontend` */
+  /** works: `node.labels.type == frontend`, or shorter `type==frontend`, `type=frontend`, or a mapping `type: frontend` */
   readonly constraints?: readonly string[];
   /** works: 0 is no limit */
   readonly max_replicas_per_node?: number;

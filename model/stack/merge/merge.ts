@@ -38,7 +38,8 @@ function mergeMaps(earlier: MapNode, later: MapNode, shape: Shape, path: Path | 
   for (const [key, entry] of later.entries) {
     const old = entries.get(key);
     const below = shapeBelow(shape, key);
-    const made = old ? merge(old.value, entry.value, below, step(path, key), context)
+    // Keys of the user's own are values to us: the later one stands alone.
+    const made = old && !(key.startsWith('x-') && below === anything) ? merge(old.value, entry.value, below, step(path, key), context)
       : entry.value.tag === 'reset' && !context.keepTags ? null : entry.value;
     if (made) entries.set(key, { key: entry.key, value: made });
     else entries.delete(key);

@@ -21,7 +21,7 @@ export const deploy = object({
   labels: works(labels, 'labels of the service, not of its containers'),
   mode: works({ kind: 'enum', values: ['replicated', 'global', 'replicated-job', 'global-job'] }),
   placement: works(object({
-    constraints: works(list(string), '`node.labels.type == frontend`, or shorter `type==frontend`'),
+    constraints: works(list(string, { pairs: '==' }), '`node.labels.type == frontend`, or shorter `type==frontend`, `type=frontend`, or a mapping `type: frontend`'),
     preferences: works(list(object({ spread: works(string) }, { required: ['spread'] }))),
     max_replicas_per_node: works(count, '0 is no limit'),
   })),

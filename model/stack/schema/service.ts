@@ -5,7 +5,7 @@ import { deploy } from './deploy.ts';
 import { any, bool, bytes, count, duration, harmless, labels, list, object, options, path, refused, string, stringOrList, strings, works, type Field, type Shape, type ShapeContext } from './shape.ts';
 import { expandDevice, expandEnvFile, expandGrant, expandVolume } from './short/volumes.ts';
 import { expandPort } from './short/ports.ts';
-import { grantKey, lastOf, portKey, tupleKey, volumeKey } from './unique.ts';
+import { grantKey, lastOf, pathKey, portKey, tupleKey, volumeKey } from './unique.ts';
 
 const notYet = 'not supported yet';
 const cpus: Shape = { kind: 'number', min: 0 };
@@ -106,8 +106,8 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   cgroup: refused(string, 'containers have a cgroup namespace of their own', 'remove it', ['private']),
   cgroup_parent: refused(string, 'the agent arranges the cgroups', 'use deploy.resources'),
   command: works({ kind: 'words' }),
-  configs: works(list(grant, { entry: expandGrant, merge: { kind: 'unique', key: grantKey } })),
-  container_name: works(string, 'as one more name in DNS; pods are called STACK_SERVICE.SLOT'),
+  configs: works(list(grant, { entry: expandGrant, merge: { kind: 'unique', key: grantKey('/') } })),
+  container_name: works({ kind: 'string', pattern: /^(?:[a-zA-Z0-9][a-zA-Z0-9_.-]*)?$/, say: 'names are made of letters, digits, . _ -' }, 'as one more name in DNS; pods are called STACK_SERVICE.SLOT'),
   cpu_count: refused(any, 'it is for Windows', 'use deploy.resources.limits.cpus'),
   cpu_percent: refused(any, 'it is for Windows', 'use deploy.resources.limits.cpus'),
   cpu_period: works({ kind: 'int', min: 1000, max: 1_000_000 }, 'with cpu_quota: cpus is the quotient'),
@@ -130,7 +130,7 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   domainname: works(string),
   entrypoint: works({ kind: 'words' }),
   env_file: works(list(object({ path: works(path), required: works(bool), format: works({ kind: 'enum', values: ['raw'] }) }, { required: ['path'] }),
-    { single: true, entry: expandEnvFile })),
+    { single: true, entry: expandEnvFile, merge: { kind: 'unique', key: pathKey } })),
   environment: works({ kind: 'pairs', bare: 'null' }, '`constraint:KEY==VALUE` entries place the service, as in classic Swarm'),
   expose: harmless(strings, 'pods that share a network reach every port of each other'),
   extends: works({ kind: 'short', of: object({ service: works(string), file: works(path) }, { required: ['service'] }),
@@ -170,7 +170,7 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   pre_start: refused(any, notYet, 'use a service of its own, with depends_on: condition: service_completed_successfully'),
   pre_stop: refused(any, notYet, 'handle the stop signal in the container'),
   privileged: works(bool),
-  profiles: works(strings),
+  profiles: works(list({ kind: 'string', pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, say: 'profiles are made of letters, digits, . _ -' })),
   provider: refused(any, 'services are containers', 'run it as a service'),
   pull_policy: works(string, 'always, missing (if_not_present), never'),
   pull_refresh_after: refused(string, notYet, 'use pull_policy: always'),
@@ -178,7 +178,7 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   restart: works(string, 'no, always, on-failure[:N], unless-stopped; without any: always'),
   runtime: works(string),
   scale: works(count, 'the same as deploy.replicas'),
-  secrets: works(list(grant, { entry: expandGrant, merge: { kind: 'unique', key: grantKey } })),
+  secrets: works(list(grant, { entry: expandGrant, merge: { kind: 'unique', key: grantKey('/run/secrets/') } })),
   security_opt: works(list(string)),
   shm_size: works(bytes),
   stdin_open: works(bool),
@@ -194,7 +194,7 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   userns_mode: refused(string, notYet, 'remove it', ['host']),
   uts: refused(string, notYet, 'remove it'),
   volumes: works(list(volume, { entry: expandVolume, merge: { kind: 'unique', key: volumeKey } })),
-  volumes_from: refused(list(string), 'containers on other hosts cannot lend their mounts', 'name the volume and mount it in both services'),
+  volumes_from: works(list(string), 'of services of the stack: their named volumes and bind mounts; the pods are placed beside theirs'),
   working_dir: works(string),
   'x-affinities': works(list(string, { single: true }), 'where pods want to be relative to others: `container==db`, `image!=redis`, `tier==~cache`'),
   'x-constraints': works(list({ kind: 'tuple' }, { single: true, merge: { kind: 'unique', key: tupleKey } }), 'Marathon\'s operators: `[hostname, UNIQUE]`, `rack:MAX_PER:2`'),

@@ -35,8 +35,8 @@ export type Shape =
   | { readonly kind: 'bytes'; readonly free?: boolean }
   /** Permission bits: `0440` and `"0440"` are octal, `288` is not. */
   | { readonly kind: 'mode' }
-  /** `single`: one value may stand for a list of one. `entry`: short syntax of the items. */
-  | { readonly kind: 'list'; readonly of: Shape; readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge }
+  /** `single`: one value may stand for a list of one. `entry`: short syntax of the items. `pairs`: a mapping is a list of KEY, this text, VALUE. */
+  | { readonly kind: 'list'; readonly of: Shape; readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge; readonly pairs?: string }
   /** A command: a string is split into words. */
   | { readonly kind: 'words' }
   /** Words that belong together; a string is split at its first two colons. */
@@ -108,6 +108,6 @@ export function object(keys: Readonly<Record<string, Field>>, more: Omit<ObjectS
   return { kind: 'object', keys, ...more };
 }
 
-export function list(of: Shape, more: { readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge } = {}): Shape {
+export function list(of: Shape, more: { readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge; readonly pairs?: string } = {}): Shape {
   return { kind: 'list', of, ...more };
 }

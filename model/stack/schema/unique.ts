@@ -23,7 +23,14 @@ export function tupleKey(item: Node): string {
   return item.kind === 'seq' ? JSON.stringify(item.items.map((word) => (word.kind === 'scalar' ? word.text : ''))) : '';
 }
 
-/** Secrets and configs: by the place they are mounted at. */
-export function grantKey(item: Node): string {
-  return lastOf(item, 'target');
+/** Secrets and configs: by the place they are mounted at, below `base` unless said otherwise. */
+export function grantKey(base: string): (item: Node) => string {
+  return (item) => {
+    const target = lastOf(item, 'target');
+    return target.startsWith('/') ? target : `${base}${target}`;
+  };
+}
+
+export function pathKey(item: Node): string {
+  return lastOf(item, 'path');
 }

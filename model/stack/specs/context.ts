@@ -1,5 +1,6 @@
 /** What a service's spec needs to know of the rest of the stack. */
 import type { Session } from '../assemble/context.ts';
+import type { Reader } from './reader.ts';
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
 
 /** A network of the file; `hostMode` is Docker's predefined `host` or `none`, which is no network. */
@@ -16,6 +17,8 @@ export interface StackContext {
   readonly secrets: ReadonlyMap<string, FileObjectSpec>;
   readonly configs: ReadonlyMap<string, FileObjectSpec>;
   readonly services: ReadonlySet<string>;
+  /** A service of the stack as it was written. */
+  readonly tree: (service: string) => Reader | undefined;
   /** Services of profiles that are off. */
   readonly inactive: ReadonlyMap<string, readonly string[]>;
   /** Names that `links` of other services give to a service. */

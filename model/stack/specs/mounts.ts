@@ -7,7 +7,7 @@ import type { StackContext } from './context.ts';
 import type { Reader } from './reader.ts';
 
 export function makeMounts(service: Reader, context: StackContext): readonly MountSpec[] {
-  const mounts = [
+  const mounts: (readonly [Reader, MountSpec | null])[] = [
     ...service.at('volumes').items().map((item) => [item, makeVolumeMount(item, context)] as const),
     ...service.at('tmpfs').items().map((item) => [item, makeTmpfs(item)] as const),
   ];
@@ -19,7 +19,32 @@ export function makeMounts(service: Reader, context: StackContext): readonly Mou
     taken.add(mount.target);
     made.push(mount);
   }
+  // What the service says itself wins over what it borrows.
+  for (const mount of borrowed(service, context)) {
+    if (!taken.has(mount.target)) made.push(mount);
+    taken.add(mount.target);
+  }
   return made;
+}
+
+/** `volumes_from`: the mounts of other services of the stack, those that two pods can share. */
+function borrowed(service: Reader, context: StackContext): readonly MountSpec[] {
+  return service.at('volumes_from').items().flatMap((item): readonly MountSpec[] => {
+    const [name = '', mode = 'rw', more] = item.node?.kind === 'scalar' ? item.node.text.split(':') : [];
+    const lender = context.tree(name);
+    if (name === 'container') item.error('volumes_from: container:… is refused: containers outside the cluster have no mounts to lend', 'name the volume and mount it in both');
+    else if (more !== undefined || (mode !== 'ro' && mode !== 'rw')) item.error(`${JSON.stringify(mode)} must be ro or rw`, 'write SERVICE[:ro]');
+    else if (!lender) item.error(`there is no service ${JSON.stringify(name)}`, didYouMean(name, context.services));
+    else if (lender.path?.key === service.path?.key) item.error(`the service ${name} cannot borrow from itself`);
+    else {
+      if (lender.at('volumes_from').items().length > 0) item.warn(`what ${name} borrows by volumes_from itself is not passed on`, 'name that service too');
+      const lent = lender.at('volumes').items().map((volume) => makeVolumeMount(volume, context)).filter((mount) => mount !== null);
+      const shared = lent.filter((mount) => mount.kind === 'bind' || (mount.kind === 'volume' && mount.volume !== undefined));
+      if (shared.length < lent.length) item.error(`an anonymous volume or tmpfs of ${name} cannot be shared`, 'give the volume a name');
+      return shared.map((mount) => (mode === 'ro' ? { ...mount, readOnly: true } : mount));
+    }
+    return [];
+  });
 }
 
 function makeVolumeMount(item: Reader, context: StackContext): MountSpec | null {

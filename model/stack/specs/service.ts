@@ -58,7 +58,7 @@ export function makeService(service: Reader, name: string, context: StackContext
   };
 }
 
-/** `depends_on`, and `links`, which imply it. */
+/** `depends_on`, and `links` and `volumes_from`, which imply it. */
 function makeDependencies(service: Reader, name: string, context: StackContext): readonly Dependency[] {
   const made = new Map<string, Dependency>();
   const known = (target: string, required: boolean, at: Reader): boolean => {
@@ -79,6 +79,10 @@ function makeDependencies(service: Reader, name: string, context: StackContext):
   for (const item of service.at('links').items()) {
     const target = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
     if (known(target, true, item) && !made.has(target)) made.set(target, { service: target, condition: 'service_started', required: true, restart: false });
+  }
+  for (const item of service.at('volumes_from').items()) {
+    const target = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
+    if (context.services.has(target) && target !== name && !made.has(target)) made.set(target, { service: target, condition: 'service_started', required: true, restart: false });
   }
   return [...made.values()];
 }

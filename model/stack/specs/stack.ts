@@ -37,9 +37,10 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   const wrong = top.has('services') && top.at('services').node?.kind === 'scalar';
   if (all.length === 0 && inactive.size === 0 && !wrong) top.error('the stack has no services', 'add services:');
   if (all.length === 0 && inactive.size > 0) top.at('services').error('every service belongs to a profile, and none is switched on', `apply with --profile ${[...inactive.values()].flat()[0] ?? ''}`);
+  const trees = new Map(all);
   const context: StackContext = {
     session, stack: name, networks, volumes, secrets, configs, inactive,
-    services: new Set(all.map(([key]) => key)), ...relations(all),
+    services: new Set(all.map(([key]) => key)), tree: (key) => trees.get(key), ...relations(all),
   };
   const services: Record<string, ServiceSpec> = {};
   for (const [key, service] of all) {

@@ -1,6 +1,6 @@
-/** `1h30m`, `90s`, `1.5s`, `500ms`: Go's durations, as Compose has them. */
-const unitsNs: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
-const shape = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h)/;
+/** `1h30m`, `90s`, `1.5s`, `500ms`: Go's durations, and days and weeks besides, as Compose has them. */
+const unitsNs: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9, d: 86_400e9, w: 604_800e9 };
+const shape = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h|d|w)/;
 
 /** In milliseconds, rounded up so that no duration becomes none; null when it is no duration. */
 export function parseDuration(text: string): number | null {

@@ -21,6 +21,10 @@ export function makeAffinities(service: Reader, context: StackContext): readonly
     // A dependency names a container, as --link and --volumes-from did.
     else if (kind === 'dependency') take(at, /[=!]=/.test(text) ? text : `container==${text}`, /[=!]=/.test(text) ? inset : inset - 'container=='.length, true);
   }
+  for (const item of service.at('volumes_from').items()) {
+    const name = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
+    if (context.services.has(name)) made.push({ subject: { kind: 'container' }, op: '==', pattern: { kind: 'literal', value: name }, soft: false, source: `container==${name}` });
+  }
   return made;
 }
 

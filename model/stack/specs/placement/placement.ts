@@ -26,7 +26,8 @@ export function makePlacement(service: Reader, context: StackContext): Placement
     } else at.sink.error(inside(at.node ?? scalar(at.mark, null), inset + result.offset), at.path, `constraint ${JSON.stringify(text)}: ${result.error}`);
   };
   for (const item of placement.at('constraints').items()) {
-    if (item.node?.kind === 'scalar') take(item, item.node.text, 'auto');
+    // The deploy specification writes labels with one equals sign.
+    if (item.node?.kind === 'scalar') take(item, item.node.text.replace(/^([a-z0-9_-]+)=(?=[^=~!])/i, '$1=='), 'auto');
   }
   for (const { kind, text, at, inset } of classicExpressions(service)) {
     switch (kind) {

@@ -68,7 +68,7 @@ describe('the canonical model', () => {
     if (!result.ok) throw new Error('it must load');
     const model: ComposeModel = result.compose;
     const json: JsonObject = model;
-    expect(Object.keys(json)).toEqual(['name', 'services', 'networks', 'secrets', 'configs']);
+    expect(Object.keys(json)).toEqual(['name', 'services', 'networks', 'volumes', 'secrets', 'configs']);
     const [port] = model.services['web']?.ports ?? [];
     expect([port?.target, port?.published, port?.mode, model.services['web']?.deploy?.replicas]).toEqual([80, '8080', 'ingress', 2]);
     expect(model.services['web']?.networks).toEqual({ default: {} });
@@ -95,7 +95,8 @@ const options: Options = { on: { '/work/shop/some.env': 'X=1\n' } };
 
 function stack(web: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({
-    services: { web: { image: 'nginx', ...web }, other: { image: 'x', labels: { l: '1' } } },
+    services: { web: { image: 'nginx', ...web }, other: { image: 'x', labels: { l: '1' }, volumes: ['lent:/lent'] } },
+    volumes: { lent: {} },
     networks: { front: {} }, secrets: { thing: { content: 's' } }, configs: { thing: { content: 'c' } },
   });
 }

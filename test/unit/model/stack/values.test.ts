@@ -17,7 +17,7 @@ describe('durations', () => {
     ['0', 0], ['0s', 0], ['10s', 10_000], ['1m30s', 90_000], ['1h', 3_600_000], ['1.5s', 1500], ['500ms', 500], ['100us', 1], ['1ns', 1], ['.5m', 30_000],
     ['2.1ms', 3], ['1h1m1s1ms', 3_661_001],
   ])('%s', (text, ms) => expect(parseDuration(text)).toBe(ms));
-  test.each(['', '10', 's', '1x', '1 s', '-1s', '1s ', '1m30', '1d', '999999999999999h'])('%j is none', (text) => expect(parseDuration(text)).toBeNull());
+  test.each(['', '10', 's', '1x', '1 s', '-1s', '1s ', '1m30', '999999999999999h'])('%j is none', (text) => expect(parseDuration(text)).toBeNull());
   test('what is printed reads back', () => {
     fc.assert(fc.property(fc.nat(10_000_000_000), (ms) => {
       expect(parseDuration(formatDuration(ms))).toBe(ms);
