@@ -32,6 +32,9 @@ export interface PodsOptions {
   readonly gone: (podId: string) => void;
 }
 
+/** Between two looks for logs that are no longer kept. */
+const pruneAfterMs = 1000;
+
 export class Pods {
   readonly #options: PodsOptions;
   readonly #workers = new Map<string, PodWorker>();
@@ -42,6 +45,7 @@ export class Pods {
   #networkReady = false;
   /** A leader has sent its full list since this agent began. */
   #told = false;
+  #pruned = false;
   #onGone: (() => void)[] = [];
 
   private constructor(options: PodsOptions) {
@@ -64,7 +68,7 @@ export class Pods {
       gone: (id, again) => this.#forget(id, again),
     };
     this.#sweep = new Loop({ name: 'orphan sweep', clock, log, signal, run: () => this.#runSweep() });
-    this.#prune = new Loop({ name: 'log pruning', clock, log, signal, run: () => ports.logs.prune((id) => this.#workers.has(id)) });
+    this.#prune = new Loop({ name: 'log pruning', clock, log, signal, run: () => this.#runPrune() });
   }
 
   /** Reads the records and takes up their pods. Pods are stepped once the runtime has answered. */
@@ -175,6 +179,14 @@ export class Pods {
     else this.#options.gone(id);
     for (const resolve of this.#onGone.splice(0)) resolve();
     this.#prune.mark();
+  }
+
+  /** Reads all there is, so pods that go together are waited for. */
+  async #runPrune(): Promise<void> {
+    const { clock, signal, ports } = this.#options;
+    if (this.#pruned) await clock.sleep(pruneAfterMs, signal);
+    this.#pruned = true;
+    await ports.logs.prune((id) => this.#workers.has(id));
   }
 
   /** Finds what belongs to no pod: containers always, namespaces and folders once the leader's list is known. */

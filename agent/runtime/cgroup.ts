@@ -5,6 +5,7 @@
  */
 import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasErrno } from '../../lib/linux/libc.ts';
 import { parseMounts } from './mountinfo.ts';
 
 export interface CgroupLayout {
@@ -53,18 +54,23 @@ export function cgroupDirectories(layout: CgroupLayout, path: string): readonly 
   return roots.map((root) => join(root, path));
 }
 
-/** Removes the cgroup from every hierarchy where it is empty; with `deep`, its descendants first. */
-export async function removeCgroup(layout: CgroupLayout, path: string, deep = false): Promise<void> {
-  await Promise.all(cgroupDirectories(layout, path).map((directory) => removeDirectory(directory, deep)));
+/** Removes the cgroup from every hierarchy where it is empty; with `deep`, its descendants first. Whether it is gone from all. */
+export async function removeCgroup(layout: CgroupLayout, path: string, deep = false): Promise<boolean> {
+  const gone = await Promise.all(cgroupDirectories(layout, path).map((directory) => removeDirectory(directory, deep)));
+  return gone.every(Boolean);
 }
 
-async function removeDirectory(directory: string, deep: boolean): Promise<void> {
-  if (deep) {
-    const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries) if (entry.isDirectory()) await removeDirectory(join(directory, entry.name), true);
-  }
-  // Not empty, busy or gone: somebody else's business, or nothing to do.
-  await rmdir(directory).catch(() => {});
+async function removeDirectory(directory: string, deep: boolean): Promise<boolean> {
+  if (await removeEmpty(directory)) return true;
+  if (!deep) return false;
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) if (entry.isDirectory()) await removeDirectory(join(directory, entry.name), true);
+  return removeEmpty(directory);
+}
+
+/** False: it has members or descendants, which are somebody else's business. */
+async function removeEmpty(directory: string): Promise<boolean> {
+  return rmdir(directory).then(() => true, (error: unknown) => hasErrno(error, 'ENOENT'));
 }
 
 /** Pids in a cgroup and all below it, over all hierarchies. */

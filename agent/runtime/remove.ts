@@ -7,7 +7,7 @@ import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { removeCgroup } from './cgroup.ts';
-import { decodeKnown, orNothing, type RuntimeContext } from './context.ts';
+import { decodeKnown, type Known, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId, shimSocket } from './ids.ts';
 import { SIGKILL } from './spec/signal.ts';
 
@@ -17,21 +17,35 @@ export async function removeContainer(context: RuntimeContext, id: string): Prom
   const containerId = containerdId(id);
   await removeTask(context, containerId);
   const known = context.known.get(containerId) ?? (await lookUp(context, containerId));
-  if (known) {
-    await removeCgroup(context.layout, known.cgroup, true);
-    // Fails while other containers of the pod are there, as it should.
-    await removeCgroup(context.layout, dirname(known.cgroup));
-    await removeStaleSocket(shimSocket(context.client.socket, context.client.namespace, known.podId));
-  }
-  await removeRecords(context, containerId);
+  await Promise.all([known && removeTraces(context, known), removeLayer(context, containerId)]);
+  await removeRecord(context, containerId);
 }
 
 /** Writable layer and record, of a container without a process. */
 export async function removeRecords(context: RuntimeContext, containerId: string): Promise<void> {
+  await removeLayer(context, containerId);
+  await removeRecord(context, containerId);
+}
+
+async function removeTraces(context: RuntimeContext, known: Known): Promise<void> {
+  const { layout, client } = context;
+  const pod = dirname(known.cgroup);
+  // The OCI runtime has removed the container's own by now, as a rule. The pod's stays while other containers of it are there.
+  if (!(await removeCgroup(layout, pod))) {
+    await removeCgroup(layout, known.cgroup, true);
+    await removeCgroup(layout, pod);
+  }
+  await removeStaleSocket(shimSocket(client.socket, client.namespace, known.podId));
+}
+
+async function removeLayer(context: RuntimeContext, containerId: string): Promise<void> {
   const { client, snapshotter } = context;
   await unlink(join(context.runDir, 'stdin', containerId)).catch(() => {});
   await orNothing(client.call(SnapshotsService.remove, { snapshotter, key: containerId }));
-  await orNothing(client.call(ContainersService.delete, { id: containerId }));
+}
+
+async function removeRecord(context: RuntimeContext, containerId: string): Promise<void> {
+  await orNothing(context.client.call(ContainersService.delete, { id: containerId }));
   context.known.delete(containerId);
 }
 
