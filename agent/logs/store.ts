@@ -41,6 +41,10 @@ interface Live {
   readonly stderr: LiveFile;
 }
 
+function pathsIn(directory: string): { readonly stdout: string; readonly stderr: string } {
+  return { stdout: path.join(directory, 'stdout'), stderr: path.join(directory, 'stderr') };
+}
+
 const pollMs = 10;
 /** Attempts kept per slot and container. */
 const kept = 5;
@@ -55,6 +59,8 @@ export class LogStore {
   readonly #busy = new Set<LiveFile>();
   /** By directory: two callers may begin the same attempt. */
   readonly #opening = new Map<string, Promise<Live>>();
+  /** Directories that are being made: not live yet, and not over either. */
+  readonly #beginning = new Set<string>();
   #polling = false;
 
   constructor(options: LogStoreOptions) {
@@ -69,24 +75,32 @@ export class LogStore {
   async begin(owner: LogOwner, container: string, attempt: number): Promise<{ readonly stdout: string; readonly stderr: string }> {
     const pod = this.#pod(owner.id);
     const directory = path.join(pod, `${safeName('container', container)}.${attempt}`);
-    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
-    const description = path.join(pod, 'pod.json');
-    if (!isRecord(await readJson(description))) await writeWhole(description, JSON.stringify(owner), { sync: false });
-    const paths = { stdout: path.join(directory, 'stdout'), stderr: path.join(directory, 'stderr') };
-    for (const file of Object.values(paths)) await (await fs.open(file, 'a', 0o600)).close();
-    this.#open.add(owner.id);
-    const live = this.#live.get(owner.id) ?? new Map<string, Live>();
-    this.#live.set(owner.id, live);
-    if (!live.has(directory)) {
-      const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths);
-      this.#opening.set(directory, opening);
-      live.set(directory, await opening.finally(() => this.#opening.delete(directory)));
+    if (!this.#live.get(owner.id)?.has(directory)) this.#beginning.add(directory);
+    try {
+      await this.#make(owner, pod, directory);
+    } finally {
+      this.#beginning.delete(directory);
     }
     for (const old of await this.attempts(owner.id)) {
       if (old.container === container && old.attempt <= attempt - kept) await fs.rm(old.directory, { recursive: true, force: true });
     }
     this.#wake(owner.id);
-    return paths;
+    return pathsIn(directory);
+  }
+
+  async #make(owner: LogOwner, pod: string, directory: string): Promise<void> {
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    const description = path.join(pod, 'pod.json');
+    if (!isRecord(await readJson(description))) await writeWhole(description, JSON.stringify(owner), { sync: false });
+    const paths = pathsIn(directory);
+    for (const file of Object.values(paths)) await (await fs.open(file, 'a', 0o600)).close();
+    this.#open.add(owner.id);
+    const live = this.#live.get(owner.id) ?? new Map<string, Live>();
+    this.#live.set(owner.id, live);
+    if (live.has(directory)) return;
+    const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths);
+    this.#opening.set(directory, opening);
+    live.set(directory, await opening.finally(() => this.#opening.delete(directory)));
   }
 
   /** The attempt's container has ended. */
@@ -120,19 +134,23 @@ export class LogStore {
   /** Batches of records, oldest first. `not-found` when nothing is known of the pod. */
   async *read(podId: string, options: ReadOptions, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
     if (!this.#open.has(podId) && (await this.attempts(podId)).length === 0) throw new TsorchError('not-found', `this node has no output of pod ${podId}`);
-    const logs: PodLogs = { attempts: () => this.attempts(podId), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };
+    const logs: PodLogs = { attempts: async () => (await this.#listed(podId)).filter((attempt) => !attempt.beginning), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };
     yield* readPod(logs, options, this.#options.clock, signal);
   }
 
   /** By container, then attempt. */
   async attempts(podId: string): Promise<readonly AttemptLog[]> {
+    return this.#listed(podId);
+  }
+
+  async #listed(podId: string): Promise<readonly (AttemptLog & { readonly beginning: boolean })[]> {
     const pod = this.#pod(podId);
     const found = await list(pod);
-    const attempts = found.flatMap((name): AttemptLog[] => {
+    const attempts = found.flatMap((name) => {
       const parts = /^(.+)\.(\d+)$/.exec(name);
       if (!parts?.[1]) return [];
       const directory = path.join(pod, name);
-      return [{ container: parts[1], attempt: Number(parts[2]), directory, live: this.#live.get(podId)?.get(directory) }];
+      return [{ container: parts[1], attempt: Number(parts[2]), directory, live: this.#live.get(podId)?.get(directory), beginning: this.#beginning.has(directory) }];
     });
     return attempts.sort((a, b) => a.container.localeCompare(b.container) || a.attempt - b.attempt);
   }
