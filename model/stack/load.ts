@@ -20,7 +20,7 @@ import { mapOf, type Entry, type MapNode, type Mark } from './parse/tree.ts';
 import { step } from './path.ts';
 import { top } from './schema/top.ts';
 import { makeStack } from './specs/stack.ts';
-import type { LoadInput, LoadResult } from './types.ts';
+import type { ComposeModel, LoadInput, LoadResult } from './types.ts';
 import { basename, resolvePath } from './values/paths.ts';
 
 export { printCompose } from './canonical.ts';
@@ -34,7 +34,7 @@ export function loadStack(input: LoadInput): LoadResult {
   const sink = new Diagnostics(limits.diagnostics);
   const session: Session = {
     sink, limits, workingDir: resolvePath('/', input.workingDir), home: input.env['HOME'], readFile: input.readFile,
-    budget: { left: limits.nodes }, filesRead: { count: 0 },
+    budget: { left: limits.nodes }, filesRead: { count: 0 }, marks: { tags: false },
   };
   const outer = variablesOf(input, session);
   const projectName = input.projectName ?? (outer('COMPOSE_PROJECT_NAME') || undefined) ?? nameInText(input, outer) ?? normaliseName(basename(session.workingDir));
@@ -54,7 +54,14 @@ export function loadStack(input: LoadInput): LoadResult {
   checkVerdicts(resolved, top, null, sink);
   const stack = makeStack({ tree: resolved, name, session, lookup, inactive: selected.inactive });
   if (sink.failed) return { ok: false, errors: sink.sorted() };
-  return { ok: true, stack, compose: canonical(resolved, name), warnings: sink.sorted() };
+  let compose: ComposeModel | undefined;
+  return {
+    ok: true, stack, warnings: sink.sorted(),
+    // Most callers want the specs alone.
+    get compose() {
+      return (compose ??= canonical(resolved, name));
+    },
+  };
 }
 
 function startOf(tree: MapNode): Mark {
@@ -86,7 +93,7 @@ function assemble(input: LoadInput, session: Session, lookup: (name: string) => 
     const tree = loadFile(new Source(file.path, file.content), resolvePath(session.workingDir, file.path), context);
     if (tree) whole = whole ? mergeFiles(whole, tree, context) : tree;
   }
-  const settled = whole && settle(whole);
+  const settled = whole && (session.marks.tags ? settle(whole) : whole);
   return settled?.kind === 'map' ? settled : null;
 }
 

@@ -15,6 +15,8 @@ export interface Session {
   /** Shared by all merges, so that many cheap ones are not free. */
   readonly budget: { left: number };
   readonly filesRead: { count: number };
+  /** Whether any file has tags for merging: without them there is nothing to settle. */
+  readonly marks: { tags: boolean };
 }
 
 /** The variables and directory that a file is read with. */

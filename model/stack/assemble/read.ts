@@ -17,6 +17,7 @@ export function mergeFiles(earlier: MapNode, later: MapNode, { session }: FileCo
 export function parseFile(source: Source, { session, variables, baseDir }: FileContext): readonly MapNode[] | null {
   const trees = parseYaml(source, session.limits, session.sink);
   if (!trees) return null;
+  session.marks.tags ||= /!(?:reset|override)/.test(source.text);
   const start = { source, offset: 0 };
   const made: MapNode[] = [];
   for (const tree of trees) {

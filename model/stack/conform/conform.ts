@@ -4,7 +4,7 @@
  */
 import { nameOf, step, type Path } from '../path.ts';
 import { isNull, mapOf, scalar, type Entry, type MapNode, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
-import type { ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
+import type { Field, ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
 import { splitWords } from '../values/words.ts';
 import { isAddress } from '../values/address.ts';
 import { conformScalar, quote, textOf } from './scalars.ts';
@@ -38,22 +38,47 @@ export function conform(node: Node, shape: Shape, path: Path | null, context: Sh
 export function conformObject(node: Node, shape: ObjectShape, path: Path | null, context: ShapeContext): Node | null {
   if (isNull(node)) return shape.nullable === true ? mapOf(node, new Map(), node.tag) : empty(node, path, context);
   if (node.kind !== 'map') return wrong(node, path, context, 'a mapping');
-  const entries = new Map<string, Entry>();
+  const fields = fieldsOf(shape);
+  // Most objects are in long syntax already: they are copied only when something in them changes.
+  let entries: Map<string, Entry> | undefined;
   for (const [key, entry] of node.entries) {
-    const below = step(path, key);
-    const field = Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined;
-    if (field) add(entries, key, entry, conform(entry.value, field.shape, below, context));
-    else if (key.startsWith('x-')) {
-      entries.set(key, entry);
+    const field = fields.get(key);
+    if (field) {
+      const made = conform(entry.value, field.shape, step(path, key), context);
+      if (made === entry.value) entries?.set(key, entry);
+      else add((entries ??= before(node, key)), key, entry, made);
+    } else if (key.startsWith('x-')) {
+      entries?.set(key, entry);
       misspelt(key, entry, shape, path, context.sink);
+    } else {
+      entries ??= before(node, key);
+      unknownKey(key, entry, shape, path, context.sink);
     }
-    else unknownKey(key, entry, shape, path, context.sink);
   }
   for (const key of shape.required ?? []) {
     if (!node.entries.has(key)) context.sink.error(node, path, `${nameOf(path)} lacks ${key}`);
   }
-  const made = mapOf(node, entries, node.tag);
+  const made = entries ? mapOf(node, entries, node.tag) : node;
   return shape.finish ? shape.finish(made, context) : made;
+}
+
+/** The table as a map: faster than an object, and without a prototype. */
+export function fieldsOf(shape: ObjectShape): ReadonlyMap<string, Field> {
+  let made = maps.get(shape);
+  if (!made) maps.set(shape, (made = new Map(Object.entries(shape.keys))));
+  return made;
+}
+
+const maps = new WeakMap<ObjectShape, ReadonlyMap<string, Field>>();
+
+/** The entries up to a key. */
+function before(node: MapNode, until: string): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const [key, entry] of node.entries) {
+    if (key === until) break;
+    entries.set(key, entry);
+  }
+  return entries;
 }
 
 function conformMap(node: Node, shape: Extract<Shape, { kind: 'map' }>, path: Path | null, context: ShapeContext): Node | null {
@@ -89,6 +114,7 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
     if (!single) return wrong(node, path, context, 'a list');
   }
   const source = node.kind === 'seq' ? node.items : [node];
+  if (node.kind === 'seq' && shape.of.kind === 'string' && shape.of.path !== true && shape.of.pattern === undefined && !shape.entry && source.every(isText)) return node;
   const items: Node[] = [];
   for (const [index, item] of source.entries()) {
     const below = node.kind === 'seq' ? step(path, index) : path;
@@ -106,6 +132,11 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
   }
   const { inset: _, ...mark } = { inset: 0, ...node };
   return { kind: 'seq', items, source: mark.source, offset: mark.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
+}
+
+/** A string as it is, which a list of strings takes unseen. */
+function isText(node: Node): boolean {
+  return node.kind === 'scalar' && typeof node.value === 'string' && node.value === node.text;
 }
 
 /** `{ type: frontend }` as `[type==frontend]`. */
@@ -180,8 +211,12 @@ function conformPairs(node: Node, shape: Extract<Shape, { kind: 'pairs' }>, path
   }
   if (node.kind !== 'map') return wrong(node, path, context, 'a mapping or a list of KEY=VALUE');
   for (const [key, entry] of node.entries) {
-    const below = step(path, key);
     const { value } = entry;
+    if (isText(value)) {
+      entries.set(key, entry);
+      continue;
+    }
+    const below = step(path, key);
     if (value.tag === 'reset') entries.set(key, entry);
     else if (value.kind !== 'scalar') wrong(value, below, context, 'a single value');
     else add(entries, key, entry, isNull(value) ? bare(value, below, key) : conformScalar(value, { kind: 'string' }, below, context));

@@ -13,7 +13,9 @@ const truths: Readonly<Record<string, boolean>> = { true: true, false: false, ye
 
 /** Null when the value is wrong; then the sink knows. */
 export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path | null, context: ShapeContext): ScalarNode | null {
-  const fail = (message: string, hint?: string): null => {
+  // Most values are text, and taken as they are.
+  if (shape.kind === 'string' && shape.path !== true && shape.pattern === undefined) return keep(node, textOf(node));
+  const fail: Fail = (message, hint) => {
     // The name of the key goes first, so that the sentence stands alone.
     context.sink.error(node, path, /^must |^the /.test(message) ? `${nameOf(path)} ${message}` : `${nameOf(path)}: ${message}`, hint);
     return null;
@@ -36,7 +38,7 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
     case 'number': {
       const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
       if (!Number.isFinite(value)) return fail(`must be a number, not ${quote(text)}`);
-      return inRange(value, shape.min, shape.max) ?? keep(node, value);
+      return inRange(value, shape.min, shape.max, fail) === null ? null : keep(node, value);
     }
     case 'duration': {
       const ms = parseDuration(text);
@@ -55,19 +57,21 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
       return Number.isInteger(value) && value >= 0 && value <= 0o7777 ? keep(node, value) : fail(`${quote(text)} is no file mode`, 'write such as 0440');
     }
   }
+}
 
-  function inRange(value: number, min: number | undefined, max: number | undefined): null | undefined {
-    if (min !== undefined && value < min) return fail(`must be ${min} or more, not ${value}`);
-    if (max !== undefined && value > max) return fail(`must be ${max} or less, not ${value}`);
-    return undefined;
-  }
+type Fail = (message: string, hint?: string) => null;
 
-  function integer(at: ScalarNode, written: string, min: number | undefined, max: number | undefined, no: typeof fail): ScalarNode | null {
-    const value = /^[+-]?\d+$/.test(written) ? Number(written) : /^0(o[0-7]+|x[0-9a-f]+)$/i.test(written) ? Number(written.toLowerCase()) : Number.NaN;
-    if (Number.isNaN(value)) return no(`must be a whole number, not ${quote(written)}`);
-    if (!Number.isSafeInteger(value)) return no(`${written} is beyond 2^53`);
-    return inRange(value, min, max) === null ? null : keep(at, value);
-  }
+function inRange(value: number, min: number | undefined, max: number | undefined, fail: Fail): null | undefined {
+  if (min !== undefined && value < min) return fail(`must be ${min} or more, not ${value}`);
+  if (max !== undefined && value > max) return fail(`must be ${max} or less, not ${value}`);
+  return undefined;
+}
+
+function integer(node: ScalarNode, text: string, min: number | undefined, max: number | undefined, fail: Fail): ScalarNode | null {
+  const value = /^[+-]?\d+$/.test(text) ? Number(text) : /^0(o[0-7]+|x[0-9a-f]+)$/i.test(text) ? Number(text.toLowerCase()) : Number.NaN;
+  if (Number.isNaN(value)) return fail(`must be a whole number, not ${quote(text)}`);
+  if (!Number.isSafeInteger(value)) return fail(`${text} is beyond 2^53`);
+  return inRange(value, min, max, fail) === null ? null : keep(node, value);
 }
 
 /** As written, but booleans in YAML's own spelling. */
@@ -81,7 +85,7 @@ export function quote(text: string): string {
 
 /** The canonical value, at the same place, with its place inside where the text stayed the same. */
 function keep(node: ScalarNode, value: string | number | boolean): ScalarNode {
-  if (node.value === value && typeof value === 'string') return node;
+  if (node.value === value && (typeof value === 'string' || node.plain)) return node;
   const made = scalar(node, value);
   const same = node.inset !== undefined && made.text === node.text ? { ...made, inset: node.inset } : made;
   return node.tag === undefined ? same : { ...same, tag: node.tag };

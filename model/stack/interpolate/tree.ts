@@ -13,6 +13,7 @@ export interface Variables {
 }
 
 export function interpolate(node: Node, path: Path | null, variables: Variables, sink: Diagnostics): Node {
+  if (isStill(node)) return node;
   switch (node.kind) {
     case 'scalar': return interpolateScalar(node, path, variables, sink);
     case 'seq': {
@@ -23,7 +24,7 @@ export function interpolate(node: Node, path: Path | null, variables: Variables,
         changed ||= made !== item;
         return made;
       });
-      return changed ? { ...node, items } : node;
+      return changed ? { ...node, items, still: false } : node;
     }
     case 'map': {
       let changes: Map<string, Entry> | undefined;
@@ -37,14 +38,14 @@ export function interpolate(node: Node, path: Path | null, variables: Variables,
   }
 }
 
-/** Most scalars have nothing to interpolate; no path is made for them. */
+/** Most values have nothing to interpolate; no path is made for them. */
 function isStill(node: Node): boolean {
-  return node.kind === 'scalar' && (typeof node.value !== 'string' || !node.value.includes('$'));
+  return node.kind === 'scalar' ? typeof node.value !== 'string' || !node.value.includes('$') : node.still === true;
 }
 
 function interpolateScalar(node: ScalarNode, path: Path | null, variables: Variables, sink: Diagnostics): ScalarNode {
   // What is over the limit was said once.
-  if (isStill(node) || typeof node.value !== 'string' || variables.budget.left < 0) return node;
+  if (typeof node.value !== 'string' || variables.budget.left < 0) return node;
   const text = expand(node.value, {
     lookup: variables.lookup,
     unset: (name, offset) => {

@@ -52,6 +52,9 @@ class QuickReader {
   readonly #limits: Limits;
   #nodes = 0;
   #depth = 0;
+  /** Scalars with a dollar so far. */
+  #dollars = 0;
+  readonly #keys = new Map<string, string>();
   /** The line that is read next: where it starts, how far its content is indented, where the content is. -1: the end. */
   #lineStart = 0;
   #indent = 0;
@@ -123,6 +126,7 @@ class QuickReader {
   #map(indent: number): MapNode {
     this.#enter();
     const offset = this.#at;
+    const dollars = this.#dollars;
     const entries = new Map<string, Entry>();
     while (this.#indent === indent && !this.#isDash(this.#at)) {
       const at = this.#at;
@@ -133,12 +137,13 @@ class QuickReader {
     }
     if (this.#indent >= indent) throw gaveUp;
     this.#depth -= 1;
-    return { kind: 'map', entries, source: this.#source, offset };
+    return { kind: 'map', entries, source: this.#source, offset, still: dollars === this.#dollars };
   }
 
   #list(indent: number): SeqNode {
     this.#enter();
     const offset = this.#at;
+    const dollars = this.#dollars;
     const items: Node[] = [];
     while (this.#indent === indent && this.#isDash(this.#at)) {
       let at = this.#at + 1;
@@ -152,7 +157,7 @@ class QuickReader {
     }
     if (this.#indent > indent) throw gaveUp;
     this.#depth -= 1;
-    return { kind: 'seq', items, source: this.#source, offset };
+    return { kind: 'seq', items, source: this.#source, offset, still: dollars === this.#dollars };
   }
 
   /** Whether `KEY:` stands at `at`. */
@@ -197,11 +202,19 @@ class QuickReader {
       if (indicators.has(code) || code === 0x3f || code === colon || code === dash) throw gaveUp;
       end = this.#keyEnd(start);
       if (end < 0) throw gaveUp;
-      key = trimSpaces(text.slice(start, end));
+      key = this.#intern(trimSpaces(text.slice(start, end)));
       if (key === '<<') throw gaveUp;
     }
     if (end - start > 1000 || key.includes('\0')) throw gaveUp;
     this.#at = end + 1;
+    return key;
+  }
+
+  /** One string for all keys that read alike: what looks them up later need not hash them again. */
+  #intern(key: string): string {
+    const known = this.#keys.get(key);
+    if (known !== undefined) return known;
+    this.#keys.set(key, key);
     return key;
   }
 
@@ -256,6 +269,7 @@ class QuickReader {
 
   #scalar(offset: number, text: string, value: ScalarNode['value'], plain: boolean, inset: number | null): ScalarNode {
     if (++this.#nodes > this.#limits.nodes) throw gaveUp;
+    if (text.includes('$')) this.#dollars += 1;
     return inset === null ? { kind: 'scalar', value, text, plain, source: this.#source, offset } : { kind: 'scalar', value, text, plain, source: this.#source, offset, inset };
   }
 
@@ -293,6 +307,7 @@ class QuickReader {
   #flow(start: number): Node {
     this.#enter();
     const isList = this.#text.charCodeAt(start) === openList;
+    const dollars = this.#dollars;
     const close = isList ? closeList : closeMap;
     const items: Node[] = [];
     const entries = new Map<string, Entry>();
@@ -318,7 +333,8 @@ class QuickReader {
     }
     this.#at = at + 1;
     this.#depth -= 1;
-    return isList ? { kind: 'seq', items, source: this.#source, offset: start } : { kind: 'map', entries, source: this.#source, offset: start };
+    const still = dollars === this.#dollars;
+    return isList ? { kind: 'seq', items, source: this.#source, offset: start, still } : { kind: 'map', entries, source: this.#source, offset: start, still };
   }
 
   #flowItem(start: number): Node {

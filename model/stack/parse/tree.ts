@@ -37,12 +37,15 @@ export interface MapNode extends Mark {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, Entry>;
   readonly tag?: MergeTag;
+  /** Known to have no dollar in it: there is nothing to interpolate. */
+  readonly still?: boolean;
 }
 
 export interface SeqNode extends Mark {
   readonly kind: 'seq';
   readonly items: readonly Node[];
   readonly tag?: MergeTag;
+  readonly still?: boolean;
 }
 
 export type Node = ScalarNode | MapNode | SeqNode;

@@ -36,7 +36,9 @@ export class Reader {
 
   /** The entries of a mapping, each as a reader. */
   children(): readonly (readonly [string, Reader])[] {
-    return [...this.entries.keys()].map((key) => [key, this.at(key)] as const);
+    const made: (readonly [string, Reader])[] = [];
+    for (const key of this.entries.keys()) made.push([key, this.at(key)]);
+    return made;
   }
 
   items(): readonly Reader[] {

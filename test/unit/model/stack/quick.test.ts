@@ -12,12 +12,13 @@ import { Source } from '../../../../model/stack/parse/source.ts';
 import type { Node } from '../../../../model/stack/parse/tree.ts';
 import { parseFull } from '../../../../model/stack/parse/yaml.ts';
 
-/** A tree as plain values, without the source that all its nodes share. */
+/** A tree as plain values, without the source that all its nodes share, and without what only the quick reader notes. */
 function picture(node: Node): unknown {
   const { source: _, ...rest } = node;
   if (rest.kind === 'scalar') return rest;
-  if (rest.kind === 'seq') return { ...rest, items: rest.items.map(picture) };
-  return { ...rest, entries: [...rest.entries].map(([key, entry]) => [key, entry.key.offset, picture(entry.value)]) };
+  const common = { kind: rest.kind, offset: rest.offset, tag: rest.tag };
+  if (rest.kind === 'seq') return { ...common, items: rest.items.map(picture) };
+  return { ...common, entries: [...rest.entries].map(([key, entry]) => [key, entry.key.offset, picture(entry.value)]) };
 }
 
 /** Whether the quick reader read it; then the other did too, and the same. */
