@@ -8,8 +8,11 @@ import { nodeItems, podItem, podsByService, serviceItem, stackItem, type ViewInp
 
 const eventsQuery = Type.Object({ follow: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
 
-/** The first change after a silence is told at once, those that follow it together. */
-const burstMs = 20;
+/**
+ * The first change after a silence is told at once, those that follow it together: after so many milliseconds, and in a large cluster,
+ * where putting the views together takes its time, after so many times that.
+ */
+const pause = { leastMs: 4, times: 4 } as const;
 
 export function watchRoutes(app: FastifyInstance, context: Context, view: () => ViewInput): void {
   app.get<{ Querystring: Type.Static<typeof eventsQuery> }>('/v1/events', { schema: { querystring: eventsQuery, summary: 'What happened' } }, async (request, reply) => {
@@ -25,14 +28,19 @@ export function watchRoutes(app: FastifyInstance, context: Context, view: () => 
     const sent = new Map<string, string>();
     let scheduled = false;
     let busy = false;
-    let flushedAt = -Infinity;
+    /** Something changed while the client was being told. */
+    let missed = false;
+    let nextAt = -Infinity;
     // Views are compared whole: whatever made them differ, the client learns of it once.
     const flush = async () => {
-      if (busy) return schedule();
+      missed = busy;
+      if (busy) return;
       busy = true;
-      flushedAt = context.clock.monotonic();
+      const begun = context.clock.monotonic();
       try {
         const current = collect(view());
+        const now = context.clock.monotonic();
+        nextAt = now + Math.max(pause.leastMs, pause.times * (now - begun));
         for (const [key, { kind, id, value }] of current) {
           const text = JSON.stringify(value);
           if (sent.get(key) === text) continue;
@@ -47,6 +55,7 @@ export function watchRoutes(app: FastifyInstance, context: Context, view: () => 
         }
       } finally {
         busy = false;
+        if (missed) schedule();
       }
     };
     const schedule = () => {
@@ -55,7 +64,7 @@ export function watchRoutes(app: FastifyInstance, context: Context, view: () => 
       setTimeout(() => {
         scheduled = false;
         flush().catch(() => out.end());
-      }, Math.max(0, flushedAt + burstMs - context.clock.monotonic()));
+      }, Math.max(0, nextAt - context.clock.monotonic()));
     };
     context.world.subscribe(schedule, out.gone);
     // Node states change with time and sessions, which the store does not tell.
