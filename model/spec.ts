@@ -4,6 +4,9 @@
  * for every duration (`...Ms`), CPUs as a fraction (1.5).
  */
 import type { Affinity, Constraint, PlacementOperator, SpreadPreference } from './constraint/types.ts';
+import type { Healthcheck, HealthcheckOverride, Hook, Probe } from './lifecycle.ts';
+
+export type { Healthcheck, HealthcheckOverride, Hook, Probe } from './lifecycle.ts';
 
 export interface StackSpec {
   readonly name: string;
@@ -76,6 +79,8 @@ export interface NetworkAttachment {
 export interface Dependency {
   /** A service name of the same stack. */
   readonly service: string;
+  /** One container of that service's pods, when another service became part of them; absent: the whole pod counts. */
+  readonly container?: string;
   readonly condition: 'service_started' | 'service_healthy' | 'service_completed_successfully';
   readonly required: boolean;
   readonly restart: boolean;
@@ -117,7 +122,10 @@ export interface UpdateConfig {
 
 /** Everything that, when changed, needs a new pod. Its canonical JSON's digest is the service's revision. */
 export interface PodTemplate {
+  /** The service's own container first, then what shares its pod: sidecars, and services that joined by `network_mode: service:…`. */
   readonly containers: readonly ContainerSpec[];
+  /** Run one after the other, each to exit code 0, before the first of `containers` is created. Absent: none. */
+  readonly initContainers?: readonly ContainerSpec[];
   readonly hostname?: string;
   readonly domainname?: string;
   /** `pod` is a netns of its own on the overlay. */
@@ -136,6 +144,8 @@ export interface PodTemplate {
 export interface Resources {
   readonly cpus: number;
   readonly memory: number;
+  /** Counted resources that nodes say they have, by kind: `{ gpu: 2 }`. Absent: none. */
+  readonly generic?: Readonly<Record<string, number>>;
 }
 
 export interface RestartPolicy {
@@ -166,7 +176,21 @@ export interface ContainerSpec {
   readonly mounts: readonly MountSpec[];
   readonly secrets: readonly FileReference[];
   readonly configs: readonly FileReference[];
-  readonly healthcheck?: Healthcheck;
+  readonly healthcheck?: Healthcheck | HealthcheckOverride;
+  /** While it has not passed, liveness and readiness are not asked; its failure ends the attempt. */
+  readonly startupProbe?: Probe;
+  /** Decides whether the pod is an endpoint; never ends anything. */
+  readonly readinessProbe?: Probe;
+  /** Its failure ends the attempt. */
+  readonly livenessProbe?: Probe;
+  /** Run in the container once it has started, in order. Absent: none. */
+  readonly postStart?: readonly Hook[];
+  /** Run in the container before the stop signal, within the pod's grace. Absent: none. */
+  readonly preStop?: readonly Hook[];
+  /** Other containers of the pod that must have come this far before this one is created. Absent: none. */
+  readonly after?: readonly { readonly container: string; readonly condition: Dependency['condition'] }[];
+  /** When it differs from the pod's. */
+  readonly restart?: RestartPolicy;
   readonly stopSignal?: string;
   readonly init: boolean;
   readonly tty: boolean;
@@ -176,7 +200,23 @@ export interface ContainerSpec {
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   readonly securityOpt: readonly string[];
+  /** `source` is a path on the host, or a CDI name (`vendor.com/class=name`), whose `target` and `permissions` say nothing. */
   readonly devices: readonly { readonly source: string; readonly target: string; readonly permissions: string }[];
+  /** `c 1:3 rwm`, as the kernel writes them. Absent: none. */
+  readonly deviceCgroupRules?: readonly string[];
+  /** `host`, or `container:NAME`, a container of the same pod. Absent: a namespace of its own. */
+  readonly pid?: string;
+  /** `host`, `none`, `shareable`, or `container:NAME`. Absent: a namespace of its own. */
+  readonly ipc?: string;
+  readonly uts?: 'host';
+  readonly cgroupns?: 'host' | 'private';
+  /** `private`: user 0 inside is nobody outside. Absent: the host's user namespace. */
+  readonly userns?: 'private';
+  /** A cgroup, relative to the agent's own tree, that holds the container's. */
+  readonly cgroupParent?: string;
+  readonly blkio?: BlkioSpec;
+  /** `size`: bytes the writable layer may take. */
+  readonly storageOpt?: Readonly<Record<string, string>>;
   readonly ulimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
   readonly shmSize?: number;
   readonly limits: ContainerLimits;
@@ -193,6 +233,22 @@ export interface ContainerLimits {
   /** Memory plus swap; -1 is unlimited. */
   readonly memorySwap?: number;
   readonly pids?: number;
+  /** 0 to 100. */
+  readonly memorySwappiness?: number;
+  readonly oomKillDisable?: boolean;
+  /** Microseconds. */
+  readonly cpuRealtimeRuntime?: number;
+  readonly cpuRealtimePeriod?: number;
+}
+
+/** Block I/O: weights from 10 to 1000, rates in bytes or operations per second, devices by path on the host. */
+export interface BlkioSpec {
+  readonly weight?: number;
+  readonly weightDevice: readonly { readonly path: string; readonly weight: number }[];
+  readonly deviceReadBps: readonly { readonly path: string; readonly rate: number }[];
+  readonly deviceWriteBps: readonly { readonly path: string; readonly rate: number }[];
+  readonly deviceReadIops: readonly { readonly path: string; readonly rate: number }[];
+  readonly deviceWriteIops: readonly { readonly path: string; readonly rate: number }[];
 }
 
 export type MountSpec =
@@ -203,6 +259,27 @@ export type MountSpec =
       readonly target: string;
       readonly readOnly: boolean;
       readonly noCopy: boolean;
+      readonly subpath?: string;
+      /** Each slot has a volume of its own, `NAME.SLOT`. */
+      readonly perReplica?: boolean;
+      /** Of an anonymous volume. */
+      readonly labels?: Readonly<Record<string, string>>;
+    }
+  | {
+      /** A directory that the pod's containers share and that lives as long as the pod. */
+      readonly kind: 'pod';
+      readonly name: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      /** Kept in memory instead of on disk. */
+      readonly medium?: 'memory';
+      readonly size?: number;
+    }
+  | {
+      /** The content of an image, read-only. */
+      readonly kind: 'image';
+      readonly image: string;
+      readonly target: string;
       readonly subpath?: string;
     }
   | {
@@ -219,6 +296,8 @@ export type MountSpec =
       readonly readOnly: boolean;
       readonly size?: number;
       readonly mode?: number;
+      /** Mount options besides those, as `uid=1000` and `exec`. */
+      readonly options?: readonly string[];
     };
 
 export interface FileReference {
@@ -230,19 +309,6 @@ export interface FileReference {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
-}
-
-export interface Healthcheck {
-  /** `exec` runs argv; `shell` runs one string by `/bin/sh -c`; `none` switches the image's check off. */
-  readonly test:
-    | { readonly kind: 'exec'; readonly argv: readonly string[] }
-    | { readonly kind: 'shell'; readonly command: string }
-    | { readonly kind: 'none' };
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  readonly retries: number;
-  readonly startPeriodMs: number;
-  readonly startIntervalMs: number;
 }
 
 /** `stack_service`: the id of a service everywhere outside its stack file. */

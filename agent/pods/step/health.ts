@@ -1,5 +1,5 @@
 /** Health checks as a state machine: when the next one is due, and what its result means. */
-import type { Healthcheck } from '../../../model/spec.ts';
+import type { Healthcheck, HealthcheckOverride } from '../../../model/spec.ts';
 import type { Probe } from './types.ts';
 
 export interface ProbeResult {
@@ -46,9 +46,9 @@ function gap(check: Healthcheck, probe: Pick<Probe, 'since' | 'passed'>, now: nu
   return Math.min(Math.max(eagerMs, elapsed), most);
 }
 
-/** The check that applies: the spec's, else the image's; null when there is none or it is switched off. */
-export function effectiveCheck(spec: Healthcheck | undefined, image: Healthcheck | undefined): Healthcheck | null {
-  const check = spec ?? image;
+/** The check that applies: the spec's, else the image's, with the spec's times; null when there is none or it is switched off. */
+export function effectiveCheck(spec: Healthcheck | HealthcheckOverride | undefined, image: Healthcheck | undefined): Healthcheck | null {
+  const check = spec === undefined ? image : spec.test.kind === 'image' ? image && { ...image, ...spec, test: image.test } : (spec as Healthcheck);
   return !check || check.test.kind === 'none' ? null : check;
 }
 
