@@ -24,6 +24,14 @@ export interface NodeStatus {
   readonly version: string;
   /** Distinguishes boots: containers do not survive a new one. */
   readonly bootId: string;
+  /** Volume plugins that answer on this host, by name; `local` goes without saying. Absent: an agent that knows no plugins. */
+  readonly volumeDrivers?: readonly VolumeDriverStatus[];
+}
+
+export interface VolumeDriverStatus {
+  readonly name: string;
+  /** `global`: a volume of it is the same on every node that has the driver. */
+  readonly scope: 'local' | 'global';
 }
 
 /** `ready`: it has a session. `unknown`: the session is lost, its pods may still run. `down`: given up, its pods are replaced. */

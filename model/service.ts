@@ -55,7 +55,36 @@ export interface Volume {
   readonly driver: string;
   readonly driverOpts: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** Id of the node its data is on; null: nowhere yet, or wherever its pods are (see `nodes`). */
   readonly node: string | null;
+  /** Besides `node`, nodes that have something of this name: every global pod's, every one that has mounted it from the network. */
+  readonly nodes?: readonly string[];
+  /** Made for one slot of a service that mounts `of` per replica. */
+  readonly slotOf?: { readonly volume: string; readonly slot: number };
+  /** Milliseconds since the epoch, for people. */
+  readonly createdAt?: number;
+  /** Its data is being removed, and the record after it: no pod may have it any more. */
+  readonly removing?: true;
+  /** Under way to another node: no pod may have it meanwhile. */
+  readonly move?: VolumeMove;
+  /** Copies that count no more and are deleted as soon as their nodes can be told. */
+  readonly stale?: readonly StaleCopy[];
+}
+
+export interface VolumeMove {
+  /** Shared by volumes that move together: all of them arrive or none. */
+  readonly id: string;
+  /** Node ids. */
+  readonly from: string;
+  readonly to: string;
+  /** `stopping`: pods that have it are ending. `copying`. `copied`: the copy is complete and verified, those that move along are not. */
+  readonly phase: 'stopping' | 'copying' | 'copied';
+}
+
+export interface StaleCopy {
+  readonly node: string;
+  /** What this move brought there, and nothing else; absent: the whole volume. */
+  readonly move?: string;
 }
 
 export interface Stack {
