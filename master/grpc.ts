@@ -11,7 +11,7 @@ import { AgentsService, TablesService } from '../proto/gen/tsorch/node.ts';
 import { refuse } from './nodes/refuse.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import type { TablePublisher } from './table/publisher.ts';
-import type { Identity } from './trust/identity.ts';
+import type { Identity } from '../model/identity.ts';
 import { RotatingCredentials } from './trust/server-credentials.ts';
 import type { World } from './world.ts';
 

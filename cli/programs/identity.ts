@@ -2,7 +2,7 @@
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import { certificateLife } from '../../lib/pki/certificate.ts';
+import { canServe, certificateLife } from '../../lib/pki/certificate.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { readCredentials } from '../../lib/pki/credentials.ts';
 import { runRenewal } from '../../lib/pki/renewal.ts';
@@ -23,6 +23,7 @@ const lastResort = 1.2;
 
 export class LivingIdentity {
   readonly #options: IdentityOptions;
+  readonly #listeners = new Set<(credentials: Credentials) => void>();
   #current: NodeIdentity;
   /** Resolves when the signal has fired. */
   readonly done: Promise<void>;
@@ -32,7 +33,10 @@ export class LivingIdentity {
     this.#options = options;
     this.#current = first;
     this.done = runRenewal({
-      clock, log, signal, certificate: first.credentials.cert, random: args.kind === 'proxy' ? () => lastResort : random, renew: () => this.#renew(),
+      clock, log, signal, certificate: first.credentials.cert,
+      // One of a cluster that was made before hosts served each other.
+      outdated: args.kind !== 'proxy' && !canServe(first.credentials.cert, first.nodeId),
+      random: args.kind === 'proxy' ? () => lastResort : random, renew: () => this.#renew(),
     });
   }
 
@@ -46,12 +50,18 @@ export class LivingIdentity {
     return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert));
   }
 
+  /** Called with each new certificate, for servers. */
+  onRenewed(listener: (credentials: Credentials) => void): void {
+    this.#listeners.add(listener);
+  }
+
   async #renew(): Promise<string> {
     const { args, clock } = this.#options;
     const found = await this.#fromDisk();
     if (found) this.#current = { ...this.#current, credentials: found };
     else if (isOver(this.#current, clock.now())) this.#current = await rejoin(args, this.#current, clock.now());
     else this.#current = { ...this.#current, credentials: await renewIdentity(args, this.#current) };
+    for (const listener of this.#listeners) listener(this.#current.credentials);
     return this.#current.credentials.cert;
   }
 

@@ -18,6 +18,16 @@ export function certificateLife(pemText: string): { readonly from: number; reado
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }
 
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+
+/** Whether it is good for a TLS server that is known by this name. Of a chain, the first one counts. */
+export function canServe(pemText: string, name: string): boolean {
+  const certificate = read(pemText);
+  // Node's types leave the extended usages' absence out.
+  const usages = certificate.keyUsage as readonly string[] | undefined;
+  return usages?.includes(serverAuth) === true && certificate.checkHost(name) !== undefined;
+}
+
 /** Of a chain, the first one. */
 function read(pemText: string): X509Certificate {
   try {

@@ -5,7 +5,7 @@ import Type from 'typebox';
 import type { RenewReply, RenewRequest } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Context } from '../context.ts';
-import type { Identity } from '../trust/identity.ts';
+import type { Identity } from '../../model/identity.ts';
 import type { Trust } from './tokens.ts';
 
 const body = Type.Object({ csr: Type.String({ maxLength: 16_384 }) }, { additionalProperties: false });

@@ -8,7 +8,7 @@ import websocket from '@fastify/websocket';
 import type { ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { TsorchError } from '../../model/errors.ts';
-import type { Identity } from '../trust/identity.ts';
+import type { Identity } from '../../model/identity.ts';
 import type { Log } from '../../lib/log.ts';
 import { installErrors } from './errors.ts';
 

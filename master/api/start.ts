@@ -6,7 +6,7 @@ import { TsorchError } from '../../model/errors.ts';
 import { nextSubnet } from '../apply/allocations.ts';
 import type { Context } from '../context.ts';
 import type { Planner } from '../controllers/planner.ts';
-import type { Identity } from '../trust/identity.ts';
+import type { Identity } from '../../model/identity.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { execRoutes } from './exec.ts';
 import { imageRoutes } from './images.ts';

@@ -11,7 +11,7 @@ import { X509Certificate } from 'node:crypto';
 import type { TokenRecord } from '../store/port.ts';
 import type { Trust } from '../api/tokens.ts';
 import { TsorchError } from '../../model/errors.ts';
-import { subjectOf, type Identity } from './identity.ts';
+import { subjectOf, type Identity } from '../../model/identity.ts';
 import type { OwnCertificate } from './own.ts';
 import { checkToken, makeToken } from './tokens.ts';
 
@@ -56,14 +56,15 @@ export async function loadTrust(options: TrustOptions): Promise<MasterTrust> {
     admin: await own('admin', { role: 'admin', name: 'local' }, []),
     makeToken: (role, at, ttlMs) => makeToken(role, digest, at, ttlMs),
     checkToken: (token, find: (id: string) => TokenRecord | undefined, at) => checkToken(token, find, at),
-    issueNode: (csr, nodeId) => issue(authority, csr, { role: 'node', name: nodeId }, now(), lifeMs),
-    issuePerson: (csr, role, name) => issue(authority, csr, { role, name }, now(), lifeMs),
+    // Nodes serve each other, and are known to each other by their ids.
+    issueNode: (csr, nodeId) => issue(authority, csr, { role: 'node', name: nodeId }, [nodeId], now(), lifeMs),
+    issuePerson: (csr, role, name) => issue(authority, csr, { role, name }, [], now(), lifeMs),
   };
 }
 
-async function issue(authority: Authority, csr: string, identity: Identity, now: number, lifeMs: number): Promise<string> {
+async function issue(authority: Authority, csr: string, identity: Identity, names: readonly string[], now: number, lifeMs: number): Promise<string> {
   try {
-    return await authority.issueFor(csr, { subject: subjectOf(identity), now, lifeMs });
+    return await authority.issueFor(csr, { subject: subjectOf(identity), names, now, lifeMs });
   } catch (error) {
     if (error instanceof MalformedRequestError) throw new TsorchError('invalid', error.message, { cause: error });
     throw error;

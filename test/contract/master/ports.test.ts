@@ -12,7 +12,7 @@ import { Authority, createAuthority } from '../../../lib/pki/authority.ts';
 import { readCredentials, type Credentials } from '../../../lib/pki/credentials.ts';
 import { createRequest } from '../../../lib/pki/request.ts';
 import { EtcdConnection } from '../../../master/store/etcd/connection.ts';
-import { subjectOf, type Role } from '../../../master/trust/identity.ts';
+import { subjectOf, type Role } from '../../../model/identity.ts';
 import type { EnrolReply } from '../../../model/api.ts';
 import { AgentsClient } from '../../../proto/gen/tsorch/node.ts';
 import { until } from './api/lab.ts';

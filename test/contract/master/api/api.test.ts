@@ -2,7 +2,7 @@ import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Credentials } from '../../../../lib/pki/credentials.ts';
-import { subjectOf } from '../../../../master/trust/identity.ts';
+import { subjectOf } from '../../../../model/identity.ts';
 import type { StackSpec } from '../../../../model/spec.ts';
 import { makeSpec } from '../../../unit/master/scheduler/make.ts';
 import { Lab, until } from './lab.ts';

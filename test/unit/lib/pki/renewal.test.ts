@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { FakeClock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
+import { canServe } from '../../../../lib/pki/certificate.ts';
 import { runRenewal } from '../../../../lib/pki/renewal.ts';
 
 const dayMs = 86_400_000;
@@ -58,4 +59,28 @@ it('stops with its signal', async () => {
   await stop();
   await advanceDays(50);
   expect(times).toEqual([]);
+});
+
+it('renews an outdated certificate at once, and then by its age', async () => {
+  const clock = new FakeClock();
+  const authority = await Authority.load(await createAuthority('test', clock.now()));
+  const begin = clock.now();
+  const [old, fresh] = await Promise.all([[], ['n1']].map(async (names) => (await authority.issue({ subject: { commonName: 'a' }, names, now: begin })).certificate));
+  const controller = new AbortController();
+  let renewed = 0;
+  const done = runRenewal({ clock, log: silentLog, signal: controller.signal, random: () => 0, certificate: old!, outdated: !canServe(old!, 'n1'), renew: async () => {
+    renewed++;
+    return fresh!;
+  } });
+  for (let hour = 0; hour < 24; hour++) await clock.advance(3_600_000);
+  expect(renewed).toBe(1);
+  expect(canServe(fresh!, 'n1')).toBe(true);
+  controller.abort();
+  await done;
+});
+
+it('knows which certificates are good for a server, and under which name', async () => {
+  const authority = await Authority.load(await createAuthority('test', Date.now()));
+  const make = async (names: readonly string[]) => (await authority.issue({ subject: { commonName: 'node:n1' }, names, now: Date.now() })).certificate;
+  expect([canServe(await make([]), 'n1'), canServe(await make(['n1']), 'n1'), canServe(await make(['n1']), 'n2')]).toEqual([false, true, false]);
 });

@@ -7,7 +7,7 @@ import { certificateDigest } from '../../../../lib/pki/certificate.ts';
 import { createRequest } from '../../../../lib/pki/request.ts';
 import { MemoryStore } from '../../../../master/store/memory.ts';
 import { loadTrust } from '../../../../master/trust/authority.ts';
-import { identify } from '../../../../master/trust/identity.ts';
+import { identify } from '../../../../model/identity.ts';
 import { shareAuthority } from '../../../../master/trust/shared.ts';
 
 let dir: string;
@@ -57,6 +57,7 @@ it('gives nodes and people what they are, whatever they ask for', async () => {
   const { csr } = await createRequest('admin:root');
   const node = new X509Certificate(await trust.issueNode(csr, 'n1'));
   expect(identify(node.toLegacyObject())).toEqual({ role: 'node', name: 'n1' });
+  expect(node.checkHost('n1')).toBe('n1');
   expect(node.checkIssued(new X509Certificate(trust.ca))).toBe(true);
   expect(node.checkHost('localhost')).toBeUndefined();
   expect(identify(new X509Certificate(await trust.issuePerson(csr, 'viewer', 'ann')).toLegacyObject())).toEqual({ role: 'viewer', name: 'ann' });

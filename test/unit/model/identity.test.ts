@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
-import { identify, subjectOf } from '../../../../master/trust/identity.ts';
-import type { Role } from '../../../../master/trust/identity.ts';
+import { Authority, createAuthority } from '../../../lib/pki/authority.ts';
+import { identify, subjectOf } from '../../../model/identity.ts';
+import type { Role } from '../../../model/identity.ts';
 
 it.each<[Role, string]>([['node', 'n1a2b3'], ['admin', 'ann'], ['viewer', 'bob:x'], ['master', 'm-1'], ['admin', 'O=x, CN=node:n2']])('reads back %s %s from a certificate', async (role, name) => {
   const authority = await Authority.load(await createAuthority('test', Date.now()));
