@@ -162,6 +162,8 @@ export interface ContainerSpec {
   readonly name: string;
   readonly image: string;
   readonly pullPolicy: 'always' | 'missing' | 'never';
+  /** With `missing`: once the last pull is this long ago, the registry is asked again. Absent: never, what is there is taken. */
+  readonly pullRefreshMs?: number;
   /** Absent: the image's. An empty array clears the image's. */
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
@@ -309,6 +311,11 @@ export interface FileReference {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
+}
+
+/** Every container of the pod, in the order they begin. */
+export function containersOf(template: PodTemplate): readonly ContainerSpec[] {
+  return template.initContainers ? [...template.initContainers, ...template.containers] : template.containers;
 }
 
 /** `stack_service`: the id of a service everywhere outside its stack file. */

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { FileObjectListItem, VolumeListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { FileObjectSpec } from '../../model/spec.ts';
+import { containersOf, type FileObjectSpec } from '../../model/spec.ts';
 import { isFinal } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
@@ -45,7 +45,7 @@ function usersOf(maps: Maps, volume: string): string[] {
     const status = maps.podstatus.get(pod.id)?.value;
     if (status && isFinal(status.phase)) continue;
     const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
-    if (spec?.template.containers.some((container) => container.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume))) users.add(pod.service);
+    if (spec && containersOf(spec.template).some((container) => container.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume))) users.add(pod.service);
   }
   return [...users].sort();
 }
@@ -53,7 +53,7 @@ function usersOf(maps: Maps, volume: string): string[] {
 function fileUsers(maps: Maps, kind: 'secrets' | 'configs', key: string): string[] {
   const uses = (containers: readonly { readonly secrets: readonly { source: string; digest?: string }[]; readonly configs: readonly { source: string; digest?: string }[] }[]) =>
     containers.some((container) => container[kind].some((reference) => fileObjectKey(reference.source, reference.digest ?? '') === key));
-  return Array.from(maps.services.values(), (entry) => entry.value).filter((service) => uses(service.spec.template.containers)).map((service) => service.id).sort();
+  return Array.from(maps.services.values(), (entry) => entry.value).filter((service) => uses(containersOf(service.spec.template))).map((service) => service.id).sort();
 }
 
 /** Deletes data on the nodes, then the records. Waits for pods that still use them to be gone. */

@@ -5,7 +5,7 @@
 import { expressionProblem } from '../../model/constraint/check.ts';
 import { neverPlaced } from '../../model/constraint/never.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { FileObjectSpec, ServiceSpec, StackSpec } from '../../model/spec.ts';
+import { containersOf, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import { suggest } from '../api/suggest.ts';
 import type { Maps } from '../world.ts';
 
@@ -54,7 +54,7 @@ function checkService(spec: StackSpec, service: ServiceSpec, path: string, known
   for (const dependency of service.dependsOn) {
     if (dependency.required && !spec.services[dependency.service]) throw new TsorchError('invalid', `${path} depends on ${dependency.service}, which the stack does not define`, { path: `${path}.depends_on`, hint: suggest(dependency.service, Object.keys(spec.services)) ?? 'add the service, or set required: false' });
   }
-  for (const container of service.template.containers) {
+  for (const container of containersOf(service.template)) {
     for (const mount of container.mounts) {
       if (mount.kind === 'volume' && mount.volume !== undefined && !known.volumes.has(mount.volume)) {
         throw new TsorchError('invalid', `${path} mounts the volume ${mount.volume}, which the stack does not define`, { path: `${path}.volumes`, hint: suggest(mount.volume, known.volumes) ?? 'add it under volumes' });

@@ -3,7 +3,7 @@
  * the second time. Addresses, ports and network groups are given here, once, and stay.
  */
 import type { ApplyResult } from '../../model/api.ts';
-import { serviceId, type ContainerSpec, type FileObjectSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import { containersOf, serviceId, type ContainerSpec, type FileObjectSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../reconcile/canonical.ts';
 import { baseRevision, revisionOf } from '../reconcile/revision.ts';
@@ -128,8 +128,12 @@ function withDigests(maps: Maps, service: ServiceSpec, spec: StackSpec): Service
       const digest = known.get(reference.source);
       return digest === undefined ? reference : { ...reference, digest };
     });
-  const containers = service.template.containers.map((container): ContainerSpec => ({ ...container, secrets: fill(container.secrets, secrets), configs: fill(container.configs, configs) }));
-  return { ...service, template: { ...service.template, containers } };
+  const filled = (container: ContainerSpec): ContainerSpec => ({ ...container, secrets: fill(container.secrets, secrets), configs: fill(container.configs, configs) });
+  const { template } = service;
+  return {
+    ...service,
+    template: { ...template, containers: template.containers.map(filled), ...(template.initContainers ? { initContainers: template.initContainers.map(filled) } : {}) },
+  };
 }
 
 /** The version that another stack's services use now, or the last one there is. */
@@ -144,7 +148,7 @@ function externalDigest(maps: Maps, kind: 'secrets' | 'configs', name: string): 
 }
 
 function fileKeys(services: readonly ServiceSpec[]): Set<string> {
-  const references = services.flatMap(({ template }) => template.containers.flatMap((container) => [...container.secrets, ...container.configs]));
+  const references = services.flatMap(({ template }) => containersOf(template).flatMap((container) => [...container.secrets, ...container.configs]));
   return new Set(references.map(({ source, digest }) => fileObjectKey(source, digest ?? '')));
 }
 

@@ -3,7 +3,7 @@
  * revisions, secret and config versions that no service, pod or rollback names.
  */
 import { Loop } from '../../lib/loop.ts';
-import type { ServiceSpec } from '../../model/spec.ts';
+import { containersOf, type ServiceSpec } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
 import type { Entry, Op } from '../store/port.ts';
 import { isFinal } from '../../model/pod.ts';
@@ -49,7 +49,7 @@ export function collectRevisions(maps: Maps): Op[] {
   for (const { value: pod } of maps.pods.values()) used.add(`${pod.service}.${pod.revision}`);
   const files = new Set<string>();
   const note = (spec: ServiceSpec) => {
-    for (const container of spec.template.containers) {
+    for (const container of containersOf(spec.template)) {
       for (const reference of [...container.secrets, ...container.configs]) files.add(fileObjectKey(reference.source, reference.digest ?? ''));
     }
   };

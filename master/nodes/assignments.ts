@@ -1,6 +1,7 @@
 /** What an agent needs to run a pod, gathered from the store's maps: pure. */
 import type { Assignment } from '../../model/assignment.ts';
 import type { Pod } from '../../model/pod.ts';
+import { containersOf } from '../../model/spec.ts';
 import { networksOf } from '../table/build.ts';
 import type { Maps } from '../world.ts';
 
@@ -10,7 +11,7 @@ export function buildAssignment(maps: Maps, pod: Pod): Assignment | null {
   if (!spec) return null;
   const files: Assignment['files'][number][] = [];
   const volumes: Record<string, Assignment['volumes'][string]> = {};
-  for (const container of spec.template.containers) {
+  for (const container of containersOf(spec.template)) {
     for (const [kind, references] of [['secret', container.secrets], ['config', container.configs]] as const) {
       for (const reference of references) {
         const map = kind === 'secret' ? maps.secrets : maps.configs;

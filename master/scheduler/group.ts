@@ -1,6 +1,6 @@
 /** Pods of one revision of a service differ in nothing that matters here: they are filtered once and placed together. */
 import type { Pod } from '../../model/pod.ts';
-import type { ServiceSpec } from '../../model/spec.ts';
+import { containersOf, type ServiceSpec } from '../../model/spec.ts';
 import { asConstraints } from '../../model/constraint/operator.ts';
 import { demandOf, neighbourOf, type Demand, type Neighbour } from './demand.ts';
 
@@ -73,7 +73,7 @@ function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
 
 function volumesOf(spec: ServiceSpec): readonly string[] {
   const volumes: string[] = [];
-  for (const container of spec.template.containers) {
+  for (const container of containersOf(spec.template)) {
     for (const mount of container.mounts) if (mount.kind === 'volume' && mount.volume !== undefined && !volumes.includes(mount.volume)) volumes.push(mount.volume);
   }
   return volumes.length > 1 ? volumes.sort() : volumes;

@@ -114,7 +114,7 @@ const limits = Type.Object({
 
 const container = Type.Object({
   name, image: Type.String({ minLength: 1, maxLength: 4096 }),
-  pullPolicy: Type.Union([Type.Literal('always'), Type.Literal('missing'), Type.Literal('never')]),
+  pullPolicy: Type.Union([Type.Literal('always'), Type.Literal('missing'), Type.Literal('never')]), pullRefreshMs: Type.Optional(ms),
   entrypoint: Type.Optional(strings), command: Type.Optional(strings),
   env: environment,
   labels: map, annotations: map, workingDir: Type.Optional(text), user: Type.Optional(text), groupAdd: strings,
