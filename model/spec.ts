@@ -161,6 +161,8 @@ export interface RestartPolicy {
 export interface ContainerSpec {
   readonly name: string;
   readonly image: string;
+  /** `sha256:…` of the manifest or index that `image` named at apply, filled in there: nodes take this one, whatever the tag names by then. */
+  readonly imageDigest?: string;
   readonly pullPolicy: 'always' | 'missing' | 'never';
   /** With `missing`: once the last pull is this long ago, the registry is asked again. Absent: never, what is there is taken. */
   readonly pullRefreshMs?: number;
@@ -281,6 +283,8 @@ export type MountSpec =
       /** The content of an image, read-only. */
       readonly kind: 'image';
       readonly image: string;
+      /** As a container's `imageDigest`. */
+      readonly imageDigest?: string;
       readonly target: string;
       readonly subpath?: string;
     }

@@ -6,10 +6,12 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { posix } from 'node:path';
 import { extract } from 'tar-stream';
+import { choosePlatform, type Descriptor, isIndex, type Manifest, mediaTypes, parseIndex, parseJson, parseManifest, sha256 } from '../../lib/oci/manifest.ts';
+import type { Platform } from '../../lib/oci/platform.ts';
+import { normaliseReference } from '../../lib/oci/reference.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { type BlobStore, chunks, collect } from './blobs.ts';
-import { choosePlatform, type Descriptor, isIndex, type Manifest, mediaTypes, parseImage, parseIndex, parseJson, parseManifest, sha256 } from './manifest.ts';
-import { normaliseReference } from './reference.ts';
+import { parseImage } from './document.ts';
 
 export interface ArchiveImage {
   /** Normalised; the manifest's digest when the archive names none. */
@@ -37,14 +39,14 @@ const gzip = [0x1f, 0x8b];
 const zstd = [0x28, 0xb5, 0x2f, 0xfd];
 
 /**
- * Images for `architecture` in the archive; their blobs are in the store then. Throws `invalid` when it is no image
- * archive, is cut off, or lacks something; `unsupported` when it has nothing for this architecture.
+ * Images for `platform` in the archive; their blobs are in the store then. Throws `invalid` when it is no image
+ * archive, is cut off, or lacks something; `unsupported` when it has nothing for this platform.
  */
-export async function readArchive(source: AsyncIterable<Uint8Array>, store: BlobStore, architecture: string): Promise<readonly ArchiveImage[]> {
+export async function readArchive(source: AsyncIterable<Uint8Array>, store: BlobStore, platform: Platform): Promise<readonly ArchiveImage[]> {
   const contents = await readContents(source, store);
   const index = contents.documents.get('index.json');
   const docker = contents.documents.get('manifest.json');
-  const images = index ? await ociImages(index, docker, contents, store, architecture) : docker ? await dockerImages(docker, contents, store) : [];
+  const images = index ? await ociImages(index, docker, contents, store, platform) : docker ? await dockerImages(docker, contents, store) : [];
   if (images.length === 0) throw new TsorchError('invalid', 'the archive holds no image: there is neither manifest.json nor index.json in it', { hint: 'make it with `docker save` or as an OCI layout' });
   for (const image of images) {
     for (const blob of [image.manifest.config, ...image.manifest.layers]) {
@@ -145,11 +147,11 @@ async function decompressed(source: AsyncIterable<Uint8Array>): Promise<AsyncIte
   return input.pipe(gunzip);
 }
 
-async function ociImages(index: Buffer, docker: Buffer | undefined, contents: Contents, store: BlobStore, architecture: string): Promise<readonly ArchiveImage[]> {
+async function ociImages(index: Buffer, docker: Buffer | undefined, contents: Contents, store: BlobStore, platform: Platform): Promise<readonly ArchiveImage[]> {
   const tags = docker ? dockerEntries(docker) : [];
   const images = new Map<string, { readonly references: Set<string>; readonly target: Descriptor; readonly manifest: Manifest }>();
   for (const descriptor of parseIndex(index, 'index.json of the archive')) {
-    const target = await resolveIndex(descriptor, store, architecture);
+    const target = await resolveIndex(descriptor, store, platform);
     const manifest = parseManifest(await store.read(target.digest), `manifest ${target.digest}`);
     const image = images.get(target.digest) ?? { references: new Set<string>(), target, manifest };
     const name = descriptor.annotations?.['io.containerd.image.name'] ?? descriptor.annotations?.['org.opencontainers.image.ref.name'];
@@ -163,11 +165,11 @@ async function ociImages(index: Buffer, docker: Buffer | undefined, contents: Co
   return [...images.values()].map(({ references, target, manifest }) => ({ references: references.size > 0 ? [...references] : [target.digest], target, manifest }));
 }
 
-async function resolveIndex(descriptor: Descriptor, store: BlobStore, architecture: string): Promise<Descriptor> {
+async function resolveIndex(descriptor: Descriptor, store: BlobStore, platform: Platform): Promise<Descriptor> {
   let current = descriptor;
   for (let depth = 0; isIndex(current); depth++) {
     if (depth === 4) throw new TsorchError('invalid', `index ${descriptor.digest} is nested too deeply`);
-    current = choosePlatform(parseIndex(await store.read(current.digest), `index ${current.digest}`), architecture, `index ${current.digest}`);
+    current = choosePlatform(parseIndex(await store.read(current.digest), `index ${current.digest}`), platform, `index ${current.digest}`);
   }
   return { mediaType: current.mediaType, digest: current.digest, size: current.size };
 }

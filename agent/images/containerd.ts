@@ -3,20 +3,21 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
+import { choosePlatform, type Descriptor, isIndex, type Manifest, parseIndex, parseManifest } from '../../lib/oci/manifest.ts';
+import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContentService } from '../../proto/gen/containerd/content.ts';
 import { type Image, ImagesService } from '../../proto/gen/containerd/images.ts';
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { defaultSnapshotter } from '../runtime/containerd.ts';
-import { hostArch } from '../runtime/host.ts';
+import { hostPlatform } from '../runtime/host.ts';
 import { orNothing } from '../runtime/context.ts';
 import type { ImageHandle, Images } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
 import { ContentStore } from './content.ts';
 import { copyUp } from './copy-up.ts';
-import { chainIds, choosePlatform, type Descriptor, type ImageDocument, isIndex, type Manifest, parseImage, parseIndex, parseManifest } from './manifest.ts';
-import { isDigest, normaliseReference } from './reference.ts';
+import { chainIds, type ImageDocument, parseImage } from './document.ts';
 import { isUnpacked, unpack } from './unpack.ts';
 
 export interface ContainerdImagesOptions {
@@ -94,7 +95,7 @@ export class ContainerdImages implements Images {
   async load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]> {
     return await this.#underLease(async (lease) => {
       const store = new ContentStore(this.#client, lease);
-      const images = await readArchive(archive, store, hostArch);
+      const images = await readArchive(archive, store, hostPlatform());
       for (const { manifest, target, references } of images) {
         const document = parseImage(await store.read(manifest.config.digest), `configuration ${manifest.config.digest}`);
         progress?.(`loading ${references.join(', ')}`);
@@ -153,7 +154,7 @@ export class ContainerdImages implements Images {
     if (cached) return cached;
     const store = new ContentStore(this.#client);
     let descriptor: Descriptor = target;
-    while (isIndex(descriptor)) descriptor = choosePlatform(parseIndex(await store.read(descriptor.digest), reference), hostArch, reference);
+    while (isIndex(descriptor)) descriptor = choosePlatform(parseIndex(await store.read(descriptor.digest), reference), hostPlatform(), reference);
     const manifest = parseManifest(await store.read(descriptor.digest), reference);
     const document = parseImage(await store.read(manifest.config.digest), reference);
     const known = { manifest, document, chainId: chainIds(document.diffIds).at(-1) ?? '' };

@@ -1,12 +1,13 @@
 /** Images in memory. Archives are read and checked as by the real one; layers are hashed, not kept. */
 import { createHash } from 'node:crypto';
+import { sha256 } from '../../lib/oci/manifest.ts';
+import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
 import { TsorchError } from '../../model/errors.ts';
-import { hostArch } from '../runtime/host.ts';
+import { hostArch, hostPlatform } from '../runtime/host.ts';
 import type { ImageConfig, ImageHandle, Images } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
 import type { BlobStore } from './blobs.ts';
-import { chainIds, parseImage, sha256 } from './manifest.ts';
-import { isDigest, normaliseReference } from './reference.ts';
+import { chainIds, parseImage } from './document.ts';
 
 interface FakeImage {
   readonly digest: string;
@@ -50,7 +51,7 @@ export class FakeImages implements Images {
 
   async load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]> {
     const store = new MemoryBlobs();
-    const images = await readArchive(archive, store, hostArch);
+    const images = await readArchive(archive, store, hostPlatform());
     const read = await Promise.all(images.map(async (image) => ({ ...image, document: parseImage(await store.read(image.manifest.config.digest), 'image configuration') })));
     for (const { manifest, document } of read) {
       if (manifest.layers.length !== document.diffIds.length) throw new TsorchError('invalid', `the image has ${manifest.layers.length} layers, but its configuration speaks of ${document.diffIds.length}`);

@@ -1,12 +1,13 @@
 /** Unpacks layers into snapshots, each named by its chain id, so that images share what they have in common. */
 import { randomBytes } from 'node:crypto';
+import type { Descriptor } from '../../lib/oci/manifest.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { DiffService } from '../../proto/gen/containerd/diff.ts';
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
-import { chainIds, type Descriptor } from './manifest.ts';
+import { chainIds } from './document.ts';
 import { withoutOrphans } from '../runtime/snapshots.ts';
 
 export interface UnpackOptions {

@@ -1,6 +1,8 @@
 /** Reads what the spec builder must know of this host. */
+import { readFileSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { release } from 'node:os';
+import { amd64Variant, type Platform, platformOf } from '../../lib/oci/platform.ts';
 import type { CgroupLayout } from './cgroup.ts';
 import { join } from 'node:path';
 import type { HostFacts } from './spec/facts.ts';
@@ -12,6 +14,17 @@ const ociArch: Readonly<Partial<Record<NodeJS.Architecture, string>>> = { x64: '
 
 /** The architecture as OCI images name it. */
 export const hostArch = ociArch[process.arch] ?? process.arch;
+
+let platform: Platform | undefined;
+
+/** What images this host runs. */
+export function hostPlatform(): Platform {
+  return (platform ??= { ...platformOf(hostArch), ...(hostArch === 'amd64' ? { variant: amd64Variant(processorFlags()) } : {}) });
+}
+
+function processorFlags(): ReadonlySet<string> {
+  return new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(/\s+/));
+}
 
 export async function readHostFacts(layout: CgroupLayout): Promise<HostFacts> {
   const [limits, status, nrOpen, oom, apparmor, selinux, swapLimits, inits] = await Promise.all([

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chainIds, choosePlatform, parseImage, parseManifest } from '../../../../agent/images/manifest.ts';
-import { normaliseReference, parseReference } from '../../../../agent/images/reference.ts';
+import { chainIds, parseImage } from '../../../../agent/images/document.ts';
+import { choosePlatform, parseManifest } from '../../../../lib/oci/manifest.ts';
+import { platformOf } from '../../../../lib/oci/platform.ts';
+import { normaliseReference, parseReference } from '../../../../lib/oci/reference.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 
@@ -58,10 +60,10 @@ describe('documents', () => {
   test('platforms', () => {
     const of = (architecture: string, os = 'linux') => ({ mediaType: 'm', digest: `sha256:${architecture}`, size: 1, platform: { os, architecture } });
     const bare = { mediaType: 'm', digest: 'sha256:bare', size: 1 };
-    expect(choosePlatform([of('arm64'), of('amd64'), of('unknown', 'unknown')], 'amd64', 'it').digest).toBe('sha256:amd64');
-    expect(choosePlatform([bare, of('amd64')], 'amd64', 'it').digest).toBe('sha256:amd64');
-    expect(choosePlatform([bare], 'amd64', 'it')).toBe(bare);
-    expect(() => choosePlatform([of('arm64'), of('unknown', 'unknown')], 'amd64', 'it')).toThrow('only for linux/arm64');
+    expect(choosePlatform([of('arm64'), of('amd64'), of('unknown', 'unknown')], platformOf('x64'), 'it').digest).toBe('sha256:amd64');
+    expect(choosePlatform([bare, of('amd64')], platformOf('x64'), 'it').digest).toBe('sha256:amd64');
+    expect(choosePlatform([bare], platformOf('x64'), 'it')).toBe(bare);
+    expect(() => choosePlatform([of('arm64'), of('unknown', 'unknown')], platformOf('x64'), 'it')).toThrow('only for linux/arm64');
   });
   test('configurations of every age', () => {
     const parse = (value: object) => parseImage(Buffer.from(JSON.stringify(value)), 'it');

@@ -1,0 +1,41 @@
+/**
+ * Where a pull gets an image from: a registry, its mirrors, or other nodes that have it. A pull asks one source after the other, for
+ * every document and blob anew, so one may have the manifest and another the layers. What it gets is checked against its digest by the
+ * pull; a source need not be trusted.
+ */
+import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
+import type { Descriptor } from '../../lib/oci/manifest.ts';
+import type { ImageReference } from '../../lib/oci/reference.ts';
+
+export interface BlobSource {
+  /** For people: `registry.example.com`, `node-2`. */
+  readonly name: string;
+  /**
+   * The manifest or index that the reference names: that of its digest where it has one, else of its tag. A source that cannot tell what
+   * a tag means says `not-found` to it. `forbidden` and `unauthenticated` when it would with other credentials, `unavailable` when it
+   * cannot be reached now.
+   */
+  manifest(reference: ImageReference, signal: AbortSignal): Promise<SourceDocument>;
+  /** The blob's bytes from `offset` on (0 to its size), and no more of them than asked for. Errors as above, also in the middle of it. */
+  blob(reference: ImageReference, descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export interface SourceDocument {
+  readonly mediaType: string;
+  /** Its bytes as they are, at most `mostManifest` of them: they are what the digest is of. */
+  readonly data: Buffer;
+}
+
+/** Registries refuse larger ones too. */
+export const mostManifest = 4 << 20;
+
+/** Who knows sources. Asked at the beginning of each pull; all answers together are tried in the order given. */
+export interface BlobSources {
+  /** Empty when there is none for this image. Never takes long: a source that must be looked for is found when it is asked. */
+  for(reference: ImageReference, context: PullContext): readonly BlobSource[];
+}
+
+export interface PullContext {
+  /** For the image's registry; null is anonymous. */
+  readonly credentials: RegistryCredentials | null;
+}
