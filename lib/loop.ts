@@ -15,7 +15,12 @@ export interface LoopOptions {
   /** Delay after a failed pass; doubles up to `maxBackoffMs`. */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
+  /** Passes take at most this part of the time, below 1: in a burst of marks each one makes up for many. The first after a silence is immediate. */
+  readonly share?: number;
 }
+
+/** However long a pass took, the next one waits no longer. */
+const longestPauseMs = 50;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -40,18 +45,24 @@ export class Loop {
   }
 
   async #main(): Promise<void> {
-    const { clock, log, signal, run, name } = this.#options;
+    const { clock, log, signal, run, name, share } = this.#options;
     const first = this.#options.backoffMs ?? 50;
     const most = this.#options.maxBackoffMs ?? 5000;
     let backoff = first;
+    const rest = share === undefined ? 0 : 1 / share - 1;
     let again: number | undefined;
+    let notBefore = 0;
     while (!signal.aborted) {
       if (!this.#dirty) await this.#idle(again);
+      const early = notBefore - clock.monotonic();
+      if (early > 0) await clock.sleep(early, signal).catch(() => {});
       if (signal.aborted) return;
+      const started = rest > 0 ? clock.monotonic() : 0;
       this.#dirty = false;
       try {
         again = (await run()) ?? undefined;
         backoff = first;
+        if (rest > 0) notBefore = clock.monotonic() + Math.min((clock.monotonic() - started) * rest, longestPauseMs);
       } catch (error) {
         if (signal.aborted) return;
         log.warn(`${name} failed, trying again`, { error, ms: backoff });

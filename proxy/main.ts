@@ -57,6 +57,8 @@ const backoffMs = { first: 50, most: 2000 } as const;
 const goodStreamMs = 5000;
 /** How often the host's addresses, and that our rules are still there, are looked at. */
 const lookAgainMs = 10_000;
+/** Where pods come by the dozen, changing the kernel takes at most this part of the time. */
+const applyingShare = 0.25;
 /** Saving takes at most this part of the time. */
 const savingShare = 0.05;
 const saveEveryMs = { least: 200, most: 10_000 } as const;
@@ -87,7 +89,7 @@ class HostProxy {
 
   async run(): Promise<void> {
     const { clock, log, signal, stateDir, dnsAddress, dnsPort, resolvers } = this.#options;
-    const apply = new Loop({ name: 'apply', clock, log, signal, run: () => this.#apply(save) });
+    const apply = new Loop({ name: 'apply', clock, log, signal, share: applyingShare, run: () => this.#apply(save) });
     const save = new Loop({ name: 'save', clock, log, signal, run: () => this.#save() });
     const dns = new DnsServer({
       address: dnsAddress, ...(dnsPort === undefined ? {} : { port: dnsPort }), names: this.#names, resolvers, clock, log: log.child('dns'), signal,

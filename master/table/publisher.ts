@@ -2,7 +2,8 @@
  * Keeps the table and hands it to every proxy's stream: whole at first, then changes. Knows which revision each proxy has
  * in its kernel, which is what the drain handshake waits for.
  *
- * A burst of store changes becomes one update: rebuilding waits for the end of the current turn of the event loop.
+ * A burst of store changes becomes one update: rebuilding waits for the end of the current turn of the event loop, and takes at
+ * most a fifth of the time, so that the first change is told at once and later ones of the same burst together.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { emptyTable, type ServiceTable, type TableUpdate } from '../../model/table.ts';
@@ -15,6 +16,8 @@ import { buildTable, diffTables, fullUpdate } from './build.ts';
 
 /** Proxies of a master that was away are back by then. */
 const settleMs = 5_000;
+/** Between two rebuilds: so many times what the first one took, and never longer than `most`. */
+const pause = { times: 4, mostMs: 50 } as const;
 
 export type TableStream = ServerDuplexStream<TableAck, TableChange>;
 
@@ -32,7 +35,9 @@ interface Watcher {
 export class TablePublisher {
   readonly #world: World;
   readonly #stateOf: (nodeId: string) => NodeState;
+  readonly #clock: Clock;
   readonly #log: Log;
+  readonly #signal: AbortSignal;
   readonly #onWatcher: (node: string, began: boolean) => void;
   readonly #watchers = new Set<Watcher>();
   /** Nodes whose proxy is or was here. After a master's start: of which it may be thought. */
@@ -42,12 +47,15 @@ export class TablePublisher {
   #table: ServiceTable = emptyTable;
   #revision = 0;
   #scheduled = false;
+  #notBefore = 0;
   #bookmarkFor = 0;
 
   constructor(options: { world: World; stateOf: (nodeId: string) => NodeState; clock: Clock; log: Log; signal: AbortSignal; onWatcher?: (node: string, began: boolean) => void }) {
     this.#world = options.world;
     this.#stateOf = options.stateOf;
+    this.#clock = options.clock;
     this.#log = options.log;
+    this.#signal = options.signal;
     this.#onWatcher = options.onWatcher ?? (() => {});
     this.#seen = new Set(options.world.maps.nodes.keys());
     options.clock.sleep(settleMs, options.signal).then(() => {
@@ -65,10 +73,17 @@ export class TablePublisher {
   refresh(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#rebuild();
-    });
+    const early = this.#notBefore - this.#clock.monotonic();
+    if (early > 0) this.#clock.sleep(early, this.#signal).then(() => this.#pass(), () => {});
+    else setImmediate(() => this.#pass());
+  }
+
+  #pass(): void {
+    this.#scheduled = false;
+    const started = this.#clock.monotonic();
+    this.#rebuild();
+    const ended = this.#clock.monotonic();
+    this.#notBefore = ended + Math.min((ended - started) * pause.times, pause.mostMs);
   }
 
   serve(node: string, stream: TableStream): void {
