@@ -326,3 +326,8 @@ export function containersOf(template: PodTemplate): readonly ContainerSpec[] {
 export function serviceId(stack: string, name: string): string {
   return `${stack}_${name}`;
 }
+
+/** Cluster-wide names, sorted. */
+export function networksOf(spec: ServiceSpec): string[] {
+  return spec.networks.map((attachment) => attachment.network).sort();
+}

@@ -5,7 +5,7 @@ import type { ServiceDetail, ServiceListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Service } from '../../model/service.ts';
 import { commitAsLeader, type Context } from '../context.ts';
-import { baseRevision } from '../reconcile/revision.ts';
+import { baseRevision } from '../../model/revision.ts';
 import type { Op } from '../store/port.ts';
 import { suggest } from './suggest.ts';
 import { podsByService, serviceItem, type ViewInput } from './views.ts';

@@ -7,7 +7,7 @@ import { isFinal } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { Maps } from '../world.ts';
-import { fileObjectKey } from '../nodes/assignments.ts';
+import { fileObjectKey } from '../../model/assign.ts';
 import { suggest } from './suggest.ts';
 
 /** How long a removal waits for the pods that still use the volume. */

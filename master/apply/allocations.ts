@@ -2,11 +2,11 @@
 import { TsorchError } from '../../model/errors.ts';
 import type { AllocatedPort } from '../../model/service.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
-import { AddressPool, allocateVips } from '../allocate/addresses.ts';
-import { allocateGroup } from '../allocate/groups.ts';
-import { allocatePorts, type PortOwner } from '../allocate/ports.ts';
-import type { Allocated } from '../allocate/result.ts';
-import { allocateSubnet } from '../allocate/subnets.ts';
+import { AddressPool, allocateVips } from '../../model/allocate/addresses.ts';
+import { allocateGroup } from '../../model/allocate/groups.ts';
+import { allocatePorts, type PortOwner } from '../../model/allocate/ports.ts';
+import type { Allocated } from '../../model/allocate/result.ts';
+import { allocateSubnet } from '../../model/allocate/subnets.ts';
 import type { Maps } from '../world.ts';
 
 export class Allocations {

@@ -3,11 +3,11 @@
  * the second time. Addresses, ports and network groups are given here, once, and stay.
  */
 import type { ApplyResult } from '../../model/api.ts';
-import { containersOf, serviceId, type ContainerSpec, type FileObjectSpec, type FileReference, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import { fileObjectKey, withDigests } from '../../model/assign.ts';
+import { containersOf, serviceId, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
-import { canonical } from '../reconcile/canonical.ts';
-import { baseRevision, revisionOf } from '../reconcile/revision.ts';
-import { fileObjectKey } from '../nodes/assignments.ts';
+import { canonical } from '../../model/canonical.ts';
+import { baseRevision, revisionOf } from '../../model/revision.ts';
 import type { Kind, Kinds, Op } from '../store/port.ts';
 import type { Maps } from '../world.ts';
 import type { Allocations } from './allocations.ts';
@@ -47,7 +47,8 @@ export function planApply(input: ApplyInput): ApplyPlan {
     const value: Volume = { name: volume.name, stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels, node: known?.node ?? null };
     plan.volumes[volume.name] = plan.put('volumes', volume.name, value);
   }
-  const services = Object.values(spec.services).map((service) => withDigests(maps, service, spec));
+  const digests = { secret: digestsIn(maps, spec, 'secrets'), config: digestsIn(maps, spec, 'configs') };
+  const services = Object.values(spec.services).map((service) => withDigests(service, (kind, name) => digests[kind].get(name)));
   const wanted = fileKeys(services);
   const used = fileKeys(Array.from(maps.services.values(), (entry) => entry.value.spec));
   for (const kind of ['secrets', 'configs'] as const) {
@@ -118,22 +119,8 @@ function removedServices(maps: Maps, spec: StackSpec): string[] {
     .map((service) => service.id);
 }
 
-/** The service with the digests of the secrets and configs it mounts: a changed content is a changed service. */
-function withDigests(maps: Maps, service: ServiceSpec, spec: StackSpec): ServiceSpec {
-  const digests = (kind: 'secrets' | 'configs') => new Map(Object.values(spec[kind]).map((object) => [object.name, object.external ? externalDigest(maps, kind, object.name) : object.digest]));
-  const secrets = digests('secrets');
-  const configs = digests('configs');
-  const fill = (references: readonly FileReference[], known: ReadonlyMap<string, string | undefined>) =>
-    references.map((reference): FileReference => {
-      const digest = known.get(reference.source);
-      return digest === undefined ? reference : { ...reference, digest };
-    });
-  const filled = (container: ContainerSpec): ContainerSpec => ({ ...container, secrets: fill(container.secrets, secrets), configs: fill(container.configs, configs) });
-  const { template } = service;
-  return {
-    ...service,
-    template: { ...template, containers: template.containers.map(filled), ...(template.initContainers ? { initContainers: template.initContainers.map(filled) } : {}) },
-  };
+function digestsIn(maps: Maps, spec: StackSpec, kind: 'secrets' | 'configs'): ReadonlyMap<string, string | undefined> {
+  return new Map(Object.values(spec[kind]).map((object) => [object.name, object.external ? externalDigest(maps, kind, object.name) : object.digest]));
 }
 
 /** The version that another stack's services use now, or the last one there is. */

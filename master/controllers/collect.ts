@@ -10,7 +10,7 @@ import { isFinal } from '../../model/pod.ts';
 import { reasons } from '../reconcile/plan.ts';
 import { newestFirst } from '../reconcile/slots.ts';
 import { commitAsLeader, type Context } from '../context.ts';
-import { fileObjectKey } from '../nodes/assignments.ts';
+import { fileObjectKey } from '../../model/assign.ts';
 
 /** Stopped pods kept per slot, for people to look at their end and their logs. */
 const keptPerSlot = 4;

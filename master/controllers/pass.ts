@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Loop } from '../../lib/loop.ts';
 import type { Pod } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
-import { gate } from '../reconcile/gate.ts';
+import { gate } from '../../model/gate.ts';
 import { opsOf, podOps } from '../reconcile/ops.ts';
 import type { PodAction } from '../reconcile/plan.ts';
 import { reconcileRemoved, reconcileService } from '../reconcile/reconcile.ts';

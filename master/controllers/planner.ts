@@ -5,7 +5,7 @@
 import type { NodeView } from '../../model/node.ts';
 import type { Pod, PodStatus } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
-import { AddressPool } from '../allocate/addresses.ts';
+import { AddressPool } from '../../model/allocate/addresses.ts';
 import type { Liveness } from '../nodes/liveness.ts';
 import type { ServiceInput } from '../reconcile/plan.ts';
 import { PodClock } from '../reconcile/times.ts';

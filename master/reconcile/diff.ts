@@ -1,7 +1,7 @@
 /** What an apply would change of a service, field by field. */
 import type { ServiceSpec } from '../../model/spec.ts';
-import { canonical } from './canonical.ts';
-import { revisionOf } from './revision.ts';
+import { canonical } from '../../model/canonical.ts';
+import { revisionOf } from '../../model/revision.ts';
 
 export interface FieldChange {
   /** `template.containers[web].env.MODE`; things with names go by them, other items of arrays by number. */

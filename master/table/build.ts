@@ -2,9 +2,9 @@
  * The service table from the store's maps: pure. Endpoints are pods that are ready, wanted, and on a node not given up.
  * A pod is listed from the moment it has an address, because isolation must know it before it starts.
  */
+import { podEntryOf, serviceEntryOf } from '../../model/entries.ts';
 import type { NetworkEntry, PeerEntry, PodEntry, ServiceEntry, ServiceTable, TableUpdate } from '../../model/table.ts';
 import type { Pod } from '../../model/pod.ts';
-import type { ServiceSpec } from '../../model/spec.ts';
 import type { NodeState } from '../../model/node.ts';
 import type { Maps } from '../world.ts';
 
@@ -20,7 +20,8 @@ export function buildTable(maps: Maps, stateOf: (nodeId: string) => NodeState): 
   }
   const services = new Map<string, ServiceEntry>();
   for (const { value: service } of maps.services.values()) {
-    services.set(service.id, serviceEntry(maps, service.id, service.spec, byService.get(service.id) ?? [], stateOf));
+    services.set(service.id, serviceEntryOf(service.id, service.spec, maps.servicestatus.get(service.id)?.value, byService.get(service.id) ?? [],
+      (pod) => stateOf(pod.node as string) !== 'down' && maps.podstatus.get(pod.id)?.value.ready === true));
   }
   const nodes = new Map<string, PeerEntry>();
   for (const { value: node } of maps.nodes.values()) {
@@ -35,47 +36,8 @@ export function buildTable(maps: Maps, stateOf: (nodeId: string) => NodeState): 
 }
 
 function podEntry(maps: Maps, pod: Pod): PodEntry | null {
-  if (pod.ip === null || pod.node === null) return null;
   const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
-  if (!spec) return null;
-  return {
-    id: pod.id, ip: pod.ip, node: pod.node, service: pod.service, stack: pod.stack, slot: pod.slot,
-    hostname: spec.template.hostname ?? pod.id,
-    networks: networksOf(spec),
-    ready: pod.desired === 'running' && maps.podstatus.get(pod.id)?.value.ready === true,
-  };
-}
-
-function serviceEntry(maps: Maps, id: string, spec: ServiceSpec, pods: readonly Pod[], stateOf: (nodeId: string) => NodeState): ServiceEntry {
-  const status = maps.servicestatus.get(id)?.value;
-  const vips = new Map(status?.vips.map((vip) => [vip.network, vip.ip]));
-  const endpoints = pods
-    .filter((pod) => pod.desired === 'running' && pod.ip !== null && pod.node !== null && stateOf(pod.node) !== 'down')
-    .filter((pod) => maps.podstatus.get(pod.id)?.value.ready === true)
-    .sort(bySlot)
-    .map((pod) => ({ pod: pod.id, ip: pod.ip as string, node: pod.node as string }));
-  return {
-    id, stack: spec.stack, name: spec.name,
-    networks: spec.networks.map((attachment) => ({
-      network: attachment.network,
-      vip: spec.endpointMode === 'vip' ? (vips.get(attachment.network) ?? '') : '',
-      aliases: attachment.aliases,
-    })),
-    ports: status?.ports ?? [],
-    endpoints,
-  };
-}
-
-export function networksOf(spec: ServiceSpec): string[] {
-  return spec.networks.map((attachment) => attachment.network).sort();
-}
-
-function bySlot(a: Pod, b: Pod): number {
-  if (typeof a.slot === 'number' && typeof b.slot === 'number' && a.slot !== b.slot) return a.slot - b.slot;
-  const left = String(a.slot);
-  const right = String(b.slot);
-  if (left !== right) return left < right ? -1 : 1;
-  return a.id < b.id ? -1 : 1;
+  return spec ? podEntryOf(pod, spec, maps.podstatus.get(pod.id)?.value.ready === true) : null;
 }
 
 /** What changed between two tables, or null when nothing did. */

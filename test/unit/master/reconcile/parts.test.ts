@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonical } from '../../../../master/reconcile/canonical.ts';
+import { canonical } from '../../../../model/canonical.ts';
 import { diffService } from '../../../../master/reconcile/diff.ts';
-import { gate, type GateWorld } from '../../../../master/reconcile/gate.ts';
+import { gate, type GateWorld } from '../../../../model/gate.ts';
 import { nodeState } from '../../../../master/reconcile/node-state.ts';
 import { opsOf, podOps } from '../../../../master/reconcile/ops.ts';
-import { baseRevision, revisionOf } from '../../../../master/reconcile/revision.ts';
+import { baseRevision, revisionOf } from '../../../../model/revision.ts';
 import { observePod } from '../../../../master/reconcile/times.ts';
 import type { Entry } from '../../../../master/store/port.ts';
 import type { Pod, PodStatus } from '../../../../model/pod.ts';

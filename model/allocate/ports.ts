@@ -1,6 +1,6 @@
 /** Published ports. An ingress port answers on every node, so no two services can have the same. */
-import type { AllocatedPort } from '../../model/service.ts';
-import type { PortSpec } from '../../model/spec.ts';
+import type { AllocatedPort } from '../service.ts';
+import type { PortSpec } from '../spec.ts';
 
 export const portRange = { first: 30_000, last: 32_767 } as const;
 

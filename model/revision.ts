@@ -1,5 +1,5 @@
 /** Which parts of a service a running pod is made of. */
-import type { ServiceSpec } from '../../model/spec.ts';
+import type { ServiceSpec } from './spec.ts';
 import { canonical } from './canonical.ts';
 
 /**

@@ -2,9 +2,9 @@
  * `depends_on`: pods of a service exist but are not placed before what they depend on is there. Only the first start waits; once
  * a pod of the revision runs, its siblings and successors come and go without asking, as a restart on a single host does.
  */
-import { isFinal, type Pod, type PodStatus } from '../../model/pod.ts';
-import type { Service } from '../../model/service.ts';
-import { serviceId, type Dependency, type ServiceMode } from '../../model/spec.ts';
+import { isFinal, type Pod, type PodStatus } from './pod.ts';
+import type { Service } from './service.ts';
+import { serviceId, type Dependency, type ServiceMode } from './spec.ts';
 
 export interface GateWorld {
   /** By id, `stack_service`. */

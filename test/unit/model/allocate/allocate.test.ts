@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AddressPool, allocateVips } from '../../../../master/allocate/addresses.ts';
-import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../master/allocate/cidr.ts';
-import { allocateGroup, maxGroup } from '../../../../master/allocate/groups.ts';
-import { allocatePorts, portRange, type PortOwner } from '../../../../master/allocate/ports.ts';
-import { allocateSubnet } from '../../../../master/allocate/subnets.ts';
+import { AddressPool, allocateVips } from '../../../../model/allocate/addresses.ts';
+import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../model/allocate/cidr.ts';
+import { allocateGroup, maxGroup } from '../../../../model/allocate/groups.ts';
+import { allocatePorts, portRange, type PortOwner } from '../../../../model/allocate/ports.ts';
+import { allocateSubnet } from '../../../../model/allocate/subnets.ts';
 import type { AllocatedPort } from '../../../../model/service.ts';
 import type { PortSpec } from '../../../../model/spec.ts';
 
