@@ -26,7 +26,7 @@ export async function execInContainer(context: RuntimeContext, id: string, reque
   const container = await getContainer(context, id);
   const spec = parseSpec(container.spec?.value.toString('utf8') ?? '{}');
   const { account, home } = await accounts(context, container.id, spec, request);
-  const process = execProcess(spec, request, account, home);
+  const process = execProcess(spec, request, { account, containerHome: home, hostCapabilities: context.host.capabilities });
   const execId = `x${randomBytes(10).toString('hex')}`;
   const key = { containerId: container.id, execId };
   const directory = join(context.runDir, 'exec', execId);

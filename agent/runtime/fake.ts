@@ -34,6 +34,8 @@ export interface FakeRuntimeOptions {
   readonly behaviour?: (request: CreateRequest) => FakeBehaviour;
   /** What an exec answers; `stdin` is all its input. Absent: success without output. */
   readonly exec?: (id: string, request: ExecRequest, stdin: Buffer) => FakeExec | Promise<FakeExec>;
+  /** Why an exec cannot be run at all. */
+  readonly refuseExec?: (id: string, request: ExecRequest) => TsorchError | undefined;
 }
 
 interface FakeContainer {
@@ -149,6 +151,8 @@ export class FakeRuntime implements Runtime {
   async exec(id: string, request: ExecRequest): Promise<ExecProcess> {
     const container = this.#get(id);
     if (container.state !== 'running') throw new TsorchError('conflict', `container ${id} is not running`);
+    const refused = this.#options.refuseExec?.(id, request);
+    if (refused) throw refused;
     const [stdout, stderr] = [new PassThrough(), request.tty ? null : new PassThrough()];
     const input: Buffer[] = [];
     const ended = Promise.withResolvers<void>();

@@ -18,7 +18,7 @@ export interface Runtime {
   remove(id: string): Promise<void>;
   /** Ends when the container has exited, also when it had before the call. */
   wait(id: string, signal: AbortSignal): Promise<ExitStatus>;
-  /** Runs a process in a running container. */
+  /** Runs a process in a running container. `invalid` when it cannot be run there: no such program, or not for this user. */
   exec(id: string, request: ExecRequest): Promise<ExecProcess>;
   /** Calls back at every exit and OOM kill until the signal fires; re-subscribes by itself and then calls `resync`. */
   watch(handlers: { exit(id: string, status: ExitStatus): void; oom(id: string): void; resync(): void }, signal: AbortSignal): void;
@@ -107,9 +107,12 @@ export interface ExitStatus {
 
 export interface ExecRequest {
   readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  /** Besides the container's own; null unsets. */
+  readonly env: Readonly<Record<string, string | null>>;
   readonly user?: string;
   readonly workingDir?: string;
+  /** With every capability that this host can give; in effect at once for user 0 alone. */
+  readonly privileged?: boolean;
   readonly tty: boolean;
   readonly stdin: boolean;
 }

@@ -1,6 +1,6 @@
 /** `exec`: a process in a running container, byte for byte; `done` carries its exit code. Parameters: ExecStreamParams. */
 import type { ExecStreamParams } from '../../model/api.ts';
-import { TsorchError } from '../../model/errors.ts';
+import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { ExecProcess } from '../runtime/port.ts';
 import type { FrameStream } from './frames.ts';
 import type { StreamContext } from './serve.ts';
@@ -17,7 +17,15 @@ export async function serveExec(stream: FrameStream, params: ExecStreamParams, c
     throw new TsorchError('unavailable', `${what} is not running on this node`, { hint: 'see tsorch ps' });
   }
   const { argv, env, tty, stdin, user, workingDir } = params;
-  const process = await context.runtime.exec(target.id, { argv, env, tty, stdin, ...(user === undefined ? {} : { user }), ...(workingDir === undefined ? {} : { workingDir }) });
+  let process: ExecProcess;
+  try {
+    process = await context.runtime.exec(target.id, { argv, env, tty, stdin, ...(user === undefined ? {} : { user }), ...(workingDir === undefined ? {} : { workingDir }) });
+  } catch (error) {
+    if (!isCode(error, 'invalid')) throw error;
+    // It never ran: said and told by a code, as a shell does.
+    await stream.send({ $case: 'stderr', value: Buffer.from(`tsorch: ${describeError(error)}\n`) });
+    return stream.done(notRun(error));
+  }
   const finished = new AbortController();
   const abandoned = abandon(process, stream, context, finished.signal);
   try {
@@ -29,6 +37,11 @@ export async function serveExec(stream: FrameStream, params: ExecStreamParams, c
     finished.abort();
     await abandoned;
   }
+}
+
+/** As shells have it: 127 there is no such program, 126 it cannot be run. */
+function notRun(error: TsorchError): number {
+  return /executable file .*not found|executable file not found|no such file or directory/is.test(error.message) ? 127 : 126;
 }
 
 /** Output at the pace it is taken: a process that prints faster waits. */

@@ -228,6 +228,11 @@ describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
     expect(soft((await run(['sh', '-c', 'id; pwd; echo $A $B $HOME; ulimit -n; ulimit -Hn; grep -E "CapEff|Seccomp:" /proc/self/status'], { user: 'web', workingDir: '/tmp', env: { B: '2' } })).out)).toBe(
       'uid=1234(web) gid=2345(web) groups=2345(web),3456(extra)\n/tmp\n1 2 /srv\n333\n444\nCapEff:\t0000000000000000\nSeccomp:\t2\n',
     );
+    const all = await run(['grep', 'CapEff', '/proc/self/status'], { privileged: true });
+    expect(BigInt(`0x${/CapEff:\s*([0-9a-f]+)/.exec(all.out)?.[1]}`)).toBe(host.runtime.context.host.capabilities);
+    expect((await run(['sh', '-c', 'echo "$A-$HOME"'], { env: { A: null } })).out).toBe('-/root\n');
+    const blocked = await run(['/etc/passwd']).catch((error: unknown) => error);
+    expect(blocked).toMatchObject({ code: 'invalid', message: expect.stringMatching(/permission denied/i) });
     expect(isCode(await run(['no-such-program']).catch((error: unknown) => error), 'invalid')).toBe(true);
     expect(isCode(await run(['true'], { user: 'nobody-here' }).catch((error: unknown) => error), 'invalid')).toBe(true);
     const terminal = await host.runtime.exec(asked.id, { argv: ['sh'], env: {}, tty: true, stdin: true });

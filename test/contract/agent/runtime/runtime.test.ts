@@ -1,5 +1,6 @@
 import { FakeImages } from '../../../../agent/images/fake.ts';
 import { FakeRuntime } from '../../../../agent/runtime/fake.ts';
+import { TsorchError } from '../../../../model/errors.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { asStream, busyboxImage, dockerArchive } from './busybox.ts';
 import { startHost } from './containerd-host.ts';
@@ -14,6 +15,7 @@ runtimeContract('fake', async () => {
     clock: systemClock,
     behaviour: ({ spec }) => (is(spec.command, commands.exit3) ? { exit: { code: 3 } } : {}),
     exec: (_id, { argv }, stdin) => (is(argv, commands.both) ? { code: 5, stdout: 'to stdout\n', stderr: 'to stderr\n' } : { code: 0, stdout: stdin }),
+    refuseExec: (_id, { argv }) => (is(argv, commands.missing) ? new TsorchError('invalid', 'executable file `no-such-program` not found in $PATH') : undefined),
   });
   return { runtime, image: await images.get('tsorch-test:busybox'), close: async () => {} };
 });

@@ -20,6 +20,7 @@ export const commands = {
   exit3: ['sh', '-c', 'exit 3'],
   both: ['sh', '-c', 'echo to stdout; echo to stderr >&2; exit 5'],
   cat: ['cat'],
+  missing: ['no-such-program'],
 } as const;
 
 export function runtimeContract(name: string, open: () => Promise<Subject>): void {
@@ -165,6 +166,14 @@ export function runtimeContract(name: string, open: () => Promise<Subject>): voi
       await runtime.remove(id);
       const gone = runtime.exec(id, { argv: ['true'], env: {}, tty: false, stdin: false });
       expect(isCode(await gone.catch((error: unknown) => error), 'not-found')).toBe(true);
+    });
+
+    test('exec of what is not there is invalid, and says that it is not there', async () => {
+      const { runtime } = subject;
+      const id = await run(commands.sleep);
+      const refused = await runtime.exec(id, { argv: commands.missing, env: {}, tty: false, stdin: false }).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'invalid', message: expect.stringMatching(/not found|no such file/i) });
+      await runtime.remove(id);
     });
 
     test('exec can be killed', async () => {

@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Agent } from '../../../../agent/main.ts';
 import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
+import { TsorchError } from '../../../../model/errors.ts';
 import type { LogLine } from '../../../../model/api.ts';
 import { assignment, containerSpec } from '../../../unit/agent/pods/specs.ts';
 import { AgentHost, until } from '../session/host.ts';
@@ -19,6 +20,8 @@ beforeEach(async () => {
       if (request.argv[0] === 'hang') return await new Promise(() => {});
       return { code: 0, stdout: request.argv.join(' ') };
     },
+    refuseExec: (_id, { argv }) =>
+      argv[0] === 'nope' ? new TsorchError('invalid', 'executable file `nope` not found in $PATH: No such file or directory') : argv[0] === '/etc/passwd' ? new TsorchError('invalid', 'exec /etc/passwd: permission denied') : undefined,
   });
   master = await TestMaster.start();
   agent = await host.start(`127.0.0.1:${master.port}`);
@@ -42,6 +45,14 @@ describe('logs', () => {
     expect(lines(frames)).toMatchObject([{ pod: 'shop_web.1', podId: 'p1', node: 'host-1', stream: 'stdout', line: 'one' }, { line: 'two' }, { line: 'three' }]);
     expect(frames.at(-1)).toEqual({ $case: 'done', value: 0 });
     expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, tail: 1 }))).map((l) => l.line)).toEqual(['three']);
+  });
+
+  test('one container, one attempt', async () => {
+    await fs.appendFile(stdout(), 'one\n');
+    for (const [only, found] of [[{ container: 'main' }, 1], [{ container: 'side' }, 0], [{ container: 'main', attempt: 1 }, 1], [{ container: 'main', attempt: 2 }, 0]] as const) {
+      const got = lines(await collect(await master.open('logs', { podId: 'p1', follow: false, ...only })));
+      expect(got).toMatchObject(found ? [{ container: 'main', line: 'one' }] : []);
+    }
   });
 
   test('a follower that goes away is not followed', async () => {
@@ -120,6 +131,12 @@ describe('exec', () => {
     const stream = await master.open('exec', { ...params, argv: ['hang'], stdin: false });
     stream.end();
     await until(() => killed.includes(1));
+  });
+
+  test.each([['nope', 127, 'not found'], ['/etc/passwd', 126, 'permission denied']])('%s cannot be run: code %i', async (program, code, why) => {
+    const frames = await collect(await master.open('exec', { ...params, argv: [program], stdin: false }));
+    expect(frames).toMatchObject([{ $case: 'stderr' }, { $case: 'done', value: code }]);
+    expect(frames[0]?.$case === 'stderr' && frames[0].value.toString()).toContain(why);
   });
 
   test('what is not running', async () => {
