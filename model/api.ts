@@ -25,7 +25,7 @@
  * | POST /v1/renew | RenewRequest → RenewReply; for nodes alone |
  * | GET /v1/events?follow=true | → EventItem[], or server-sent events of them |
  * | GET /v1/watch | → server-sent events: `{ kind: 'stack'\|'service'\|'pod'\|'node', type: 'put'\|'delete', id, value? }`; starts with everything, then `{ kind: 'synced' }` |
- * | GET /v1/logs?target=&follow=&tail=&since=&until=&timestamps= | → one JSON LogLine per line, streamed (application/x-ndjson) |
+ * | GET /v1/logs?target=&container=&previous=&follow=&tail=&since=&until=&timestamps= | → one JSON LogLine per line, streamed (application/x-ndjson) |
  * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
  * | GET /v1/images?node= | → ImageListItem[] |
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
@@ -132,9 +132,12 @@ export interface PodListItem {
   readonly slot: number | string;
   /** Node name. */
   readonly node: string | null;
-  readonly state: PodPhase;
+  /** `restarting`: it runs but for a container that ended and will be begun again. */
+  readonly state: PodPhase | 'restarting';
   readonly desired: Pod['desired'];
   readonly ready: boolean;
+  /** Of a pod with several containers: how many serve, of how many; init containers apart. */
+  readonly containers?: { readonly ready: number; readonly total: number };
   readonly ip: string | null;
   readonly image: string;
   readonly restarts: number;
@@ -199,6 +202,8 @@ export interface LogLine {
   readonly pod: string;
   readonly podId: string;
   readonly node: string;
+  /** Absent for the only container of a pod. */
+  readonly container?: string;
   readonly stream: 'stdout' | 'stderr';
   /** Milliseconds since the epoch. */
   readonly time: number;
@@ -210,6 +215,8 @@ export interface LogLine {
 export interface ExecQuery {
   /** `stack_service`, `stack_service.slot` or a pod id. */
   readonly target: string;
+  /** One container of the pod; absent: the one that the target names, or the service's own. */
+  readonly container?: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly user?: string;
@@ -227,6 +234,10 @@ export const execChannel = { stdin: 0, stdout: 1, stderr: 2, resize: 3, stdinEnd
 /** Parameters of the data streams a master opens on an agent (`OpenStream.params`). */
 export interface LogsStreamParams {
   readonly podId: string;
+  /** One container alone; absent: all. */
+  readonly container?: string;
+  /** One attempt of that container alone; absent: all that are kept. */
+  readonly attempt?: number;
   readonly follow: boolean;
   /** Lines from the end; absent: all. */
   readonly tail?: number;
@@ -236,8 +247,6 @@ export interface LogsStreamParams {
 
 export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {
   readonly podId: string;
-  /** The pod's first when absent. */
-  readonly container?: string;
 }
 
 /** POST /v1/renew, by a node with its certificate: a new one for the same node. */

@@ -58,6 +58,32 @@ export interface ContainerStatus {
   readonly health?: 'starting' | 'healthy' | 'unhealthy';
   readonly exitCode?: number;
   readonly oomKilled?: boolean;
+  /** Runs to its end before the first of the pod's own containers is created. These come after the others in the list. */
+  readonly init?: true;
+  /**
+   * `waiting` for its turn, `running`, `restarting`: it ended and will be begun again, `succeeded` or `failed` for good. Absent in what
+   * agents before these fields said, as are those that follow.
+   */
+  readonly state?: 'waiting' | 'running' | 'restarting' | 'succeeded' | 'failed';
+  /** It runs, and its checks pass. */
+  readonly ready?: boolean;
+  /** The attempt under way, or the last; from 1, absent before the first. */
+  readonly attempt?: number;
+  /** How its last attempts ended, oldest first, at most five. */
+  readonly ended?: readonly ContainerEnd[];
+}
+
+/** How one attempt of a container ended. */
+export interface ContainerEnd {
+  readonly attempt: number;
+  /** null when it never ran, or nobody saw it end. */
+  readonly exitCode: number | null;
+  readonly oomKilled: boolean;
+  /** Milliseconds since the epoch, by the node's clock; null when it never ran. */
+  readonly startedAt: number | null;
+  readonly endedAt: number;
+  /** `exit code 1`, `out of memory (exit code 137)`, `unhealthy`, `host rebooted`, … */
+  readonly message: string;
 }
 
 /** Phases that end a pod. */

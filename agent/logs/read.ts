@@ -5,6 +5,10 @@ import { mergeByTime } from './merge.ts';
 import { type LogRecord, Source } from './source.ts';
 
 export interface ReadOptions {
+  /** One container alone; absent: all. */
+  readonly container?: string;
+  /** One attempt of it alone; absent: all that are kept. */
+  readonly attempt?: number;
   readonly follow: boolean;
   /** Lines from the end; absent: all. */
   readonly tail?: number;

@@ -134,7 +134,7 @@ export class LogStore {
   /** Batches of records, oldest first. `not-found` when nothing is known of the pod. */
   async *read(podId: string, options: ReadOptions, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
     if (!this.#open.has(podId) && (await this.attempts(podId)).length === 0) throw new TsorchError('not-found', `this node has no output of pod ${podId}`);
-    const logs: PodLogs = { attempts: async () => (await this.#listed(podId)).filter((attempt) => !attempt.beginning), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };
+    const logs: PodLogs = { attempts: async () => (await this.#listed(podId)).filter((log) => !log.beginning && isWanted(log, options)), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };
     yield* readPod(logs, options, this.#options.clock, signal);
   }
 
@@ -241,6 +241,10 @@ export class LogStore {
   #pod(podId: string): string {
     return path.join(this.#options.directory, safeName('pod', podId));
   }
+}
+
+function isWanted(log: AttemptLog, { container, attempt }: ReadOptions): boolean {
+  return (container === undefined || log.container === container) && (attempt === undefined || log.attempt === attempt);
 }
 
 async function list(directory: string): Promise<readonly string[]> {

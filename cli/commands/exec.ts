@@ -7,6 +7,7 @@ import type { Io } from '../io.ts';
 import { collect, command, type GlobalOptions } from './command.ts';
 
 interface ExecOptions extends GlobalOptions {
+  readonly container?: string;
   readonly interactive: boolean;
   readonly tty: boolean;
   readonly user?: string;
@@ -18,6 +19,7 @@ export function execCommand(io: Io): Command {
   return command('exec', 'run a command in a pod', ['tsorch exec -it voting_vote.1 -- sh', 'tsorch exec voting_db -- psql -U postgres -c "select 1"', 'tar c . | tsorch exec -i voting_vote -- tar x -C /tmp'])
     .argument('<target>', 'a service (STACK_SERVICE), one pod (STACK_SERVICE.SLOT) or a pod\'s id')
     .argument('<command...>', 'after --, what to run')
+    .option('-c, --container <name>', 'which container of a pod that has several')
     .option('-i, --interactive', 'give it our standard input', false)
     .option('-t, --tty', 'give it a terminal', false)
     .option('-u, --user <user>', 'run as USER[:GROUP]')
@@ -34,6 +36,7 @@ export function execCommand(io: Io): Command {
       const context = await resolveMaster(options, io.env);
       const query = {
         target,
+        ...(options.container ? { container: options.container } : {}),
         argv,
         env: environment(options.env ?? [], io),
         tty: options.tty,

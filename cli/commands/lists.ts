@@ -28,7 +28,7 @@ export function podColumns(now: number): readonly Column<PodListItem>[] {
     { head: 'NAME', cell: (pod) => pod.name },
     { head: 'NODE', cell: (pod) => pod.node ?? '-' },
     { head: 'STATE', cell: (pod) => pod.state, style: (pod) => stateStyle(pod.state) },
-    { head: 'READY', cell: (pod) => (pod.ready ? 'yes' : 'no'), style: (pod) => (pod.ready ? 'green' : undefined) },
+    { head: 'READY', cell: (pod) => (pod.containers ? `${pod.containers.ready}/${pod.containers.total}` : pod.ready ? 'yes' : 'no'), style: (pod) => (pod.ready ? 'green' : undefined) },
     { head: 'IP', cell: (pod) => pod.ip ?? '-' },
     { head: 'IMAGE', cell: (pod) => pod.image },
     { head: 'RESTARTS', cell: (pod) => String(pod.restarts), align: 'right' },

@@ -37,6 +37,7 @@ export function stateStyle(state: string): Style | undefined {
     case 'assigned':
     case 'preparing':
     case 'starting':
+    case 'restarting':
     case 'stopping':
     case 'updating':
     case 'rolling-back':

@@ -4,11 +4,12 @@ import Type from 'typebox';
 import type { WebSocket } from 'ws';
 import { execChannel, type ExecQuery, type ExecStreamParams } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
+import { isFinal, type PodStatus } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { errorBody, toErrorCode, toTsorchError } from './errors.ts';
-import { findPods } from './targets.ts';
+import { findTarget } from './targets.ts';
 
 const query = Type.Object({ q: Type.String({ maxLength: 65_536 }) });
 
@@ -31,10 +32,11 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
     early.push(frame);
   };
   socket.on('message', (data: Buffer) => forward(data));
-  const { target, ...wanted } = parseQuery(text);
-  const pod = findPods(context.world.maps, target).find((candidate) => candidate.node !== null && context.world.get('podstatus', candidate.id)?.phase === 'running');
-  if (!pod?.node) throw new TsorchError('conflict', `${target} has no running pod`, { hint: `see tsorch ps ${target}` });
-  const params: ExecStreamParams = { podId: pod.id, ...wanted };
+  const { target, container: named, ...wanted } = parseQuery(text);
+  const { pods, container } = findTarget(context.world.maps, target, named);
+  const pod = pods.find((candidate) => candidate.node !== null && isRunning(context.world.get('podstatus', candidate.id), container));
+  if (!pod?.node) throw new TsorchError('conflict', `${container === undefined || named === undefined ? target : `container ${container} of ${target}`} has no running pod`, { hint: `see tsorch ps ${pods[0]?.service ?? target}` });
+  const params: ExecStreamParams = { podId: pod.id, ...(container === undefined ? {} : { container }), ...wanted };
   const stream = await context.sessions.openStream(pod.node, 'exec', params);
   socket.on('close', () => stream.end());
   socket.on('error', () => stream.end());
@@ -60,6 +62,13 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
         break;
     }
   }
+}
+
+/** An init container, or the first of several, runs before its pod counts as running. */
+function isRunning(status: PodStatus | undefined, container: string | undefined): boolean {
+  if (!status || isFinal(status.phase)) return false;
+  const meant = container === undefined ? status.containers[0] : status.containers.find(({ name }) => name === container);
+  return meant?.state === undefined ? status.phase === 'running' : meant.state === 'running';
 }
 
 function toAgent(stream: DataStream, socket: WebSocket, frame: Buffer): void {
@@ -119,6 +128,7 @@ function parseQuery(text: string): ExecQuery {
   }
   return {
     target: value.target, argv: value.argv, env: value.env ?? {}, tty: value.tty === true, stdin: value.stdin === true,
+    ...(typeof value.container === 'string' && value.container !== '' ? { container: value.container } : {}),
     ...(value.user === undefined ? {} : { user: value.user }), ...(value.workingDir === undefined ? {} : { workingDir: value.workingDir }),
   };
 }

@@ -1,26 +1,74 @@
-/** What people call things: a stack, a service, a slot, a pod; a node by name or id. */
+/** What people call things: a stack, a service, a slot, a pod, a container; a node by name or id. */
 import { TsorchError } from '../../model/errors.ts';
 import type { Node } from '../../model/node.ts';
 import type { Pod } from '../../model/pod.ts';
+import { serviceId } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
 import { suggest } from './suggest.ts';
+
+export interface Target {
+  /** Newest first within a slot. */
+  readonly pods: Pod[];
+  /** The container that was meant, where the name or the caller said one. */
+  readonly container?: string;
+}
 
 /**
  * The pods a name means: `stack`, `stack_service`, `stack_service.slot` (or `.node` for global services), or a pod id; newest
  * first within a slot. `not-found` with a suggestion when it means nothing.
  */
 export function findPods(maps: Maps, target: string): Pod[] {
+  return findTarget(maps, target).pods;
+}
+
+/**
+ * The same, and which container: a service that joined the pods of another one (and any container of a pod) goes by its own name,
+ * `stack_container`, besides. `container` is what the caller asked for; `not-found` when none of the pods has it.
+ */
+export function findTarget(maps: Maps, target: string, container?: string): Target {
+  const found = named(maps, target) ?? joined(maps, target);
+  if (!found) {
+    const names = [...maps.stacks.keys(), ...maps.services.keys()];
+    throw new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? 'see tsorch ps' });
+  }
+  if (container === undefined) return found;
+  const known = new Set(found.pods.flatMap((pod) => containersOf(maps, pod)));
+  if (found.pods.length > 0 && !known.has(container)) {
+    throw new TsorchError('not-found', `${target} has no container ${container}`, { hint: suggest(container, known) ?? `it has ${[...known].sort().join(', ')}` });
+  }
+  return { pods: found.pods.filter((pod) => containersOf(maps, pod).includes(container)), container };
+}
+
+/** Names of the pod's containers, the service's own first, init containers last. */
+export function containersOf(maps: Maps, pod: Pod): readonly string[] {
+  const template = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template;
+  return [...(template?.containers ?? []), ...(template?.initContainers ?? [])].map(({ name }) => name);
+}
+
+function named(maps: Maps, target: string): Target | null {
   const exact = maps.pods.get(target)?.value;
-  if (exact) return [exact];
-  const pods = Array.from(maps.pods.values(), (entry) => entry.value);
+  if (exact) return { pods: [exact] };
+  const pods = select(maps, target, (pod, name) => pod.service === name, (pod) => pod.stack === target);
+  return pods.length > 0 || maps.services.has(target) || maps.stacks.has(target) ? { pods } : null;
+}
+
+function joined(maps: Maps, target: string): Target | null {
+  let container: string | undefined;
+  const pods = select(maps, target, (pod, name) => {
+    const meant = containersOf(maps, pod).find((other) => serviceId(pod.stack, other) === name);
+    container ??= meant;
+    return meant !== undefined;
+  });
+  return container === undefined ? null : { pods, container };
+}
+
+/** Pods whose service goes by the target, or by what is before its last dot when their slot is what comes after. */
+function select(maps: Maps, target: string, isCalled: (pod: Pod, name: string) => boolean, isPart: (pod: Pod) => boolean = () => false): Pod[] {
   const dot = target.lastIndexOf('.');
   const slotOf = (pod: Pod) => (typeof pod.slot === 'string' ? [pod.slot, maps.nodes.get(pod.slot)?.value.name ?? ''] : [String(pod.slot)]);
-  const found = pods.filter((pod) =>
-    pod.stack === target || pod.service === target || (dot > 0 && pod.service === target.slice(0, dot) && slotOf(pod).includes(target.slice(dot + 1))));
-  if (found.length > 0) return found.sort(byNewest);
-  if (maps.services.has(target) || maps.stacks.has(target)) return [];
-  const names = [...maps.stacks.keys(), ...maps.services.keys()];
-  throw new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? 'see tsorch ps' });
+  return Array.from(maps.pods.values(), (entry) => entry.value)
+    .filter((pod) => isPart(pod) || isCalled(pod, target) || (dot > 0 && slotOf(pod).includes(target.slice(dot + 1)) && isCalled(pod, target.slice(0, dot))))
+    .sort(byNewest);
 }
 
 /** Running before stopped, then newest. */

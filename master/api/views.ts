@@ -1,7 +1,7 @@
 /** The store's maps as the API's lists: pure. */
 import type { NodeListItem, PodListItem, ServiceListItem, StackListItem } from '../../model/api.ts';
 import type { NodeState } from '../../model/node.ts';
-import { isFinal, podName, type Pod } from '../../model/pod.ts';
+import { isFinal, podName, type Pod, type PodStatus } from '../../model/pod.ts';
 import type { Service } from '../../model/service.ts';
 import type { Maps } from '../world.ts';
 
@@ -19,15 +19,30 @@ export function podItem(input: ViewInput, pod: Pod): PodListItem {
   const lost = pod.node !== null && input.stateOf(pod.node) === 'down' && !(status && isFinal(status.phase));
   const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
   const container = status?.containers[0];
-  const state = lost ? 'lost' : (status?.phase ?? (pod.node === null ? 'pending' : 'assigned'));
+  const state = lost ? 'lost' : status ? shownState(status) : pod.node === null ? 'pending' : 'assigned';
   const slot = typeof pod.slot === 'string' ? (maps.nodes.get(pod.slot)?.value.name ?? pod.slot) : pod.slot;
   return {
     id: pod.id, name: podName(pod.service, slot), stack: pod.stack, service: pod.service, slot: pod.slot, revision: pod.revision, node: node?.name ?? null, state, desired: pod.desired,
-    ready: !lost && status?.ready === true, ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? '', restarts: status?.restarts ?? 0,
+    ready: !lost && status?.ready === true, ...containerCount(status), ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? '', restarts: status?.restarts ?? 0,
     since: status?.since ?? pod.createdAt,
-    ...(container?.exitCode === undefined ? {} : { exitCode: container.exitCode }),
+    ...exitCodeOf(status),
     message: lost ? 'its node is down' : pod.node === null ? (input.pending.get(pod.id)?.summary ?? 'waiting to be scheduled') : (status?.message ?? pod.reason),
   };
+}
+
+function shownState(status: PodStatus): PodListItem['state'] {
+  return status.phase === 'running' && status.containers.some(({ state }) => state === 'restarting') ? 'restarting' : status.phase;
+}
+
+function containerCount(status: PodStatus | undefined): Pick<PodListItem, 'containers'> {
+  const own = status?.containers.filter(({ init }) => !init) ?? [];
+  return own.length > 1 ? { containers: { ready: own.filter(({ ready }) => ready).length, total: own.length } } : {};
+}
+
+/** The service's own container's; of a pod that never came so far, that of the init container that failed. */
+function exitCodeOf(status: PodStatus | undefined): Pick<PodListItem, 'exitCode'> {
+  const code = status?.containers[0]?.exitCode ?? status?.containers.find(({ init, state }) => init && state === 'failed')?.exitCode;
+  return code === undefined ? {} : { exitCode: code };
 }
 
 /** Pods of each service, in one pass. */
@@ -48,7 +63,10 @@ export function serviceItem(input: ViewInput, service: Service, pods: readonly P
   const here = wanted.filter((pod) => pod.node !== null && stateOf(pod.node) !== 'down');
   return {
     id: service.id, name: service.spec.name, stack: service.spec.stack, mode: service.spec.mode.kind, revision: service.revision, desired: desiredCount(service, wanted),
-    running: here.filter((pod) => maps.podstatus.get(pod.id)?.value.phase === 'running').length,
+    running: here.filter((pod) => {
+      const own = maps.podstatus.get(pod.id)?.value;
+      return own !== undefined && shownState(own) === 'running';
+    }).length,
     ready: here.filter((pod) => maps.podstatus.get(pod.id)?.value.ready === true).length,
     image: service.spec.template.containers[0]?.image ?? '', vips: status?.vips ?? [], ports: status?.ports ?? [],
     update: status?.update ?? { state: 'none', message: '' },

@@ -39,7 +39,7 @@ export const pods: readonly PodListItem[] = [
     image: 'postgres:16', restarts: 0, since: fixedNow - 3 * minute, message: '',
   },
   {
-    id: 'p2', revision: 'bbbb', name: 'voting_vote.1', stack: 'voting', service: 'voting_vote', slot: 1, node: 'node-1', state: 'starting', desired: 'running', ready: false, ip: '10.32.1.3',
+    id: 'p2', revision: 'bbbb', name: 'voting_vote.1', stack: 'voting', service: 'voting_vote', slot: 1, node: 'node-1', state: 'restarting', desired: 'running', ready: false, containers: { ready: 1, total: 2 }, ip: '10.32.1.3',
     image: 'vote:1', restarts: 4, since: fixedNow - 5000, message: 'exit code 1, restarting in 400 ms',
   },
   {

@@ -50,6 +50,15 @@ describe('logs', () => {
     expect((await runCli(['logs', 's_web'], { master, columns: 80 })).stdout).toMatch(/^\u001b\[3\dms_web\.1 \|\u001b\[39m x\n$/);
   });
 
+  test('of several containers, of one, and of an attempt before', async () => {
+    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'x', { container: 'web' }), logLine('s_web.1', 'y', { container: 'side' })]));
+    master.requests.length = 0;
+    expect((await runCli(['logs', 's_web'], { master })).stdout).toBe('s_web.1 web | x\ns_web.1 side | y\n');
+    expect((await runCli(['logs', 's_web.1'], { master })).stdout).toBe('web | x\nside | y\n');
+    expect((await runCli(['logs', '-p', '-c', 'web', 's_web.1'], { master })).stdout).toBe('x\ny\n');
+    expect(master.requests.at(-1)?.url).toBe('/v1/logs?target=s_web.1&container=web&previous=true');
+  });
+
   test('a connection that breaks off says so', async () => {
     master.on('GET /v1/logs', (_request: FakeRequest, response: ServerResponse) => {
       response.writeHead(200).write(`${JSON.stringify(logLine('s_web.1', 'x'))}\n`, () => response.destroy());

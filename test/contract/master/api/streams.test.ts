@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../../../model/api.ts';
 import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
-import { makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
+import { makeContainer, makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
 import { SessionHost } from './host.ts';
 import { Lab, until } from './lab.ts';
 
@@ -163,6 +163,39 @@ it('exec carries bytes both ways and ends with the exit code', async () => {
   expect(frames[0]!.subarray(1)).toEqual(all);
   expect(JSON.parse(frames[2]!.subarray(1).toString())).toEqual({ code: 3 });
   await until('the call is over', () => exec.over);
+});
+
+it('a container is chosen by its name, and a joined service goes by its own', async () => {
+  const host = await connect('alpha');
+  const spec = makeSpec({ template: { containers: [makeContainer({ name: 'web' }), makeContainer({ name: 'side' })] } });
+  const containers = [{ name: 'web', image: 'x', state: 'running', attempt: 1 }, { name: 'side', image: 'x', state: 'running', attempt: 3 }] as const;
+  const { revision } = await lab.store.commit([
+    { op: 'put', kind: 'revisions', id: 'shop_web.r1', value: { service: 'shop_web', revision: 'r1', spec } },
+    { op: 'put', kind: 'podstatus', id: 'p1', value: { id: 'p1', node: host.id, phase: 'running', ready: true, message: '', restarts: 2, since: 1, containers } },
+  ]);
+  await lab.world.waitFor(revision, AbortSignal.timeout(5000));
+  for (const [path, params] of [
+    ['target=shop_side', { podId: 'p1', container: 'side', follow: false }],
+    ['target=shop_web&container=web&follow=true', { podId: 'p1', container: 'web', follow: true }],
+    ['target=shop_side&previous=true&follow=true', { podId: 'p1', container: 'side', attempt: 2, follow: false }],
+  ] as const) {
+    const reader = follow(`/v1/logs?${path}`);
+    const logs = await answer(host, 'logs');
+    expect(logs.params).toEqual(params);
+    logs.send(message({ ...line(1, 'said'), container: 'side' }), done());
+    await until('it has come', () => reader.lines.length === 1);
+    expect(reader.lines[0]).toMatchObject({ container: 'side', line: 'said' });
+    reader.leave();
+  }
+  expect(await lab.fails('GET', '/v1/logs?target=shop_web&container=none')).toMatchObject({ status: 404 });
+  expect((await lab.fails('GET', '/v1/logs?target=shop_web&previous=true&container=web')).error.message).toBe('shop_web has no attempt before this one');
+  const { ca, cert, key } = lab.admin;
+  const q = encodeURIComponent(JSON.stringify({ target: 'shop_web', container: 'side', argv: ['true'] }));
+  const socket = new WebSocket(`wss://127.0.0.1:${lab.serving.apiPort}/v1/exec?q=${q}`, { ca, cert, key });
+  const exec = await answer(host, 'exec');
+  expect(exec.params).toMatchObject({ podId: 'p1', container: 'side' });
+  exec.send(done());
+  socket.terminate();
 });
 
 it('a client of exec that goes takes the process along', async () => {
