@@ -4,6 +4,8 @@ import type { FileReference, PodTemplate } from './spec.ts';
 
 export interface Assignment {
   readonly pod: Pod;
+  /** The host's own manifest that the pod is from. Absent: a master's word. */
+  readonly manifest?: ManifestOrigin;
   readonly template: PodTemplate;
   /** Short service name in the stack; DNS, host name and log prefixes use it. */
   readonly serviceName: string;
@@ -16,4 +18,11 @@ export interface Assignment {
   readonly volumes: Readonly<Record<string, { readonly driver: string; readonly driverOpts: Readonly<Record<string, string>> }>>;
   /** Contents of the secrets and configs it mounts. */
   readonly files: readonly { readonly reference: FileReference; readonly kind: 'secret' | 'config'; readonly container: string; readonly content: string }[];
+}
+
+export interface ManifestOrigin {
+  /** Part of the pod's id: `directory`, or the URL. */
+  readonly source: string;
+  /** The file, or the URL: for people, and to tell whose pods these are. */
+  readonly origin: string;
 }

@@ -4,6 +4,9 @@
  *
  * Two records, two writers: `Pod` is the leader's word (what shall be), `PodStatus` the agent's (what is).
  */
+import type { AllocatedPort } from './service.ts';
+import type { Resources } from './spec.ts';
+
 export type PodDesired =
   /** Run it. */
   | 'running'
@@ -84,6 +87,19 @@ export interface ContainerEnd {
   readonly endedAt: number;
   /** `exit code 1`, `out of memory (exit code 137)`, `unhealthy`, `host rebooted`, … */
   readonly message: string;
+}
+
+/** A pod that no master decides over: a host has it from a manifest of its own, and tells of it. */
+export interface StaticPod {
+  readonly pod: Pod;
+  /** The manifest: `/etc/tsorch/manifests/web.yml`, `https://config.example.com/edge.yml`. */
+  readonly origin: string;
+  /** Of its first container. */
+  readonly image: string;
+  readonly reservations: Resources;
+  /** Published on its host alone. */
+  readonly ports: readonly AllocatedPort[];
+  readonly status: PodStatus;
 }
 
 /** Phases that end a pod. */

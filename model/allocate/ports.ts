@@ -19,9 +19,12 @@ export type PortsResult =
 
 /**
  * Ports for `service`, in the order of its spec. Numbers that were given before are kept for the same target, protocol and
- * mode; new ones are the lowest free of the range. Two `host` ports of one number are for the scheduler to keep apart.
+ * mode; new ones are the lowest free of the range, or the highest: a master and a host's own manifests, which know nothing
+ * of one another, begin at different ends. Two `host` ports of one number are for the scheduler to keep apart.
  */
-export function allocatePorts(service: string, specs: readonly PortSpec[], existing: readonly AllocatedPort[], others: Iterable<PortOwner>): PortsResult {
+export function allocatePorts(
+  service: string, specs: readonly PortSpec[], existing: readonly AllocatedPort[], others: Iterable<PortOwner>, from: 'lowest' | 'highest' = 'lowest',
+): PortsResult {
   const taken = new Map<string, PortOwner[]>();
   const take = (owner: PortOwner) => {
     const key = keyOf(owner.port);
@@ -45,7 +48,7 @@ export function allocatePorts(service: string, specs: readonly PortSpec[], exist
   for (const [index, spec] of specs.entries()) {
     if (spec.published !== undefined) continue;
     const before = kept.findIndex((port) => port.target === spec.target && port.protocol === spec.protocol && port.mode === spec.mode && inRange(port.published) && !taken.has(keyOf(port)));
-    const published = before >= 0 ? kept.splice(before, 1)[0]?.published : firstFree(spec.protocol, taken);
+    const published = before >= 0 ? kept.splice(before, 1)[0]?.published : firstFree(spec.protocol, taken, from);
     if (published === undefined) return { exhausted: `no port from ${portRange.first} to ${portRange.last} is free for ${spec.protocol} ${spec.target} of ${service}` };
     const port = fill(spec, published);
     take({ service, port });
@@ -63,8 +66,11 @@ function keyOf(port: Pick<AllocatedPort, 'protocol' | 'published'>): string {
   return `${port.protocol}/${port.published}`;
 }
 
-function firstFree(protocol: string, taken: ReadonlyMap<string, unknown>): number | undefined {
-  for (let port = portRange.first; port <= portRange.last; port++) if (!taken.has(`${protocol}/${port}`)) return port;
+function firstFree(protocol: string, taken: ReadonlyMap<string, unknown>, from: 'lowest' | 'highest'): number | undefined {
+  for (let step = 0; step <= portRange.last - portRange.first; step++) {
+    const port = from === 'lowest' ? portRange.first + step : portRange.last - step;
+    if (!taken.has(`${protocol}/${port}`)) return port;
+  }
   return undefined;
 }
 
