@@ -1,13 +1,13 @@
 /**
- * All pods of this host. Begins with what is on disk and what the runtime still runs, follows the leader's word, and ends
- * what nobody asked for, but only once a leader has said what it asks for.
+ * All pods of this host. Begins with what is on disk and what the runtime still runs, follows the leader's word and the host's own
+ * manifests', each for its own pods, and ends what nobody asked for, but only once all of them have said what they ask for.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { Loop } from '../../lib/loop.ts';
-import type { Assignment } from '../../model/assignment.ts';
+import type { Assignment, ManifestOrigin } from '../../model/assignment.ts';
 import type { PodStatus } from '../../model/pod.ts';
 import { Limit } from '../runtime/limit.ts';
 import { isMissing, readJson } from '../state.ts';
@@ -26,11 +26,16 @@ export interface PodsOptions {
   readonly runDir: string;
   readonly node: string;
   readonly bootId: string;
+  /** Whose word there will be; only a leader's unless told. */
+  readonly sources?: readonly PodSource[];
   /** Creates at a time; 6 unless told. */
   readonly concurrency?: number;
   readonly report: (status: PodStatus) => void;
   readonly gone: (podId: string) => void;
 }
+
+/** Who asks for pods. */
+export type PodSource = 'leader' | 'manifests';
 
 /** Between two looks for logs that are no longer kept. */
 const pruneAfterMs = 1000;
@@ -42,15 +47,16 @@ export class Pods {
   readonly #view: RuntimeView;
   readonly #sweep: Loop;
   readonly #prune: Loop;
-  #networkReady = false;
-  /** A leader has sent its full list since this agent began. */
-  #told = false;
+  readonly #networkReady = { cluster: false, local: false };
+  /** Of whom no full list has come since this agent began. */
+  readonly #untold: Set<PodSource>;
   #pruned = false;
   #onGone: (() => void)[] = [];
 
   private constructor(options: PodsOptions) {
     this.#options = options;
     const { clock, log, signal, ports } = options;
+    this.#untold = new Set(options.sources ?? ['leader']);
     this.#view = new RuntimeView({ runtime: ports.runtime, clock, log, signal, changed: (id) => this.#changed(id) });
     const all: EffectPorts = { ...ports, view: this.#view, log };
     this.#context = {
@@ -63,7 +69,7 @@ export class Pods {
       stateDir: options.stateDir,
       node: options.node,
       bootId: options.bootId,
-      networkReady: () => this.#networkReady,
+      networkReady: (local) => (local ? this.#networkReady.local : this.#networkReady.cluster),
       report: (status) => options.report(status),
       gone: (id, again) => this.#forget(id, again),
     };
@@ -91,8 +97,8 @@ export class Pods {
     return pods;
   }
 
-  /** The leader's word: whole assignments, ids that are no more, and with `full` that there are no others. */
-  assign(change: { readonly upsert: readonly Assignment[]; readonly remove: readonly string[]; readonly full: boolean }): void {
+  /** The word of one of them: whole assignments, ids that are no more, and with `full` that it asks for no others. */
+  assign(change: { readonly upsert: readonly Assignment[]; readonly remove: readonly string[]; readonly full: boolean }, from: PodSource = 'leader'): void {
     const named = new Set<string>();
     for (const assignment of change.upsert) {
       const id = safeName('pod', assignment.pod.id);
@@ -103,15 +109,41 @@ export class Pods {
     }
     for (const id of change.remove) this.#workers.get(id)?.remove();
     if (!change.full) return;
-    for (const [id, worker] of this.#workers) if (!named.has(id)) worker.remove();
-    this.#told = true;
+    for (const [id, worker] of this.#workers) if (!named.has(id) && sourceOf(worker) === from) worker.remove();
+    this.tell(from);
+  }
+
+  /** From now on it is known what this one asks for. */
+  tell(from: PodSource): void {
+    this.#untold.delete(from);
     this.#sweep.mark();
   }
 
-  /** The host's side of the network is set up. */
+  /** Pods of the host's own manifests. */
+  locals(): readonly { readonly assignment: Assignment & { readonly manifest: ManifestOrigin }; readonly status: PodStatus; readonly removed: boolean }[] {
+    return [...this.#workers.values()].flatMap(({ assignment, status, removed }) => (assignment?.manifest ? [{ assignment: { ...assignment, manifest: assignment.manifest }, status, removed }] : []));
+  }
+
+  /** See PodWorker. */
+  drain(id: string, reason: string): void {
+    this.#workers.get(id)?.drain(reason);
+  }
+
+  /** The host's side of the cluster's network is set up. */
   setNetworkReady(): void {
-    this.#networkReady = true;
-    for (const worker of this.#workers.values()) worker.poke();
+    this.#setReady('cluster');
+  }
+
+  /** Likewise, for pods of manifests. */
+  setLocalNetworkReady(): void {
+    this.#setReady('local');
+  }
+
+  /** Ends all pods, whoever asked for them. */
+  clear(): void {
+    for (const worker of this.#workers.values()) worker.remove();
+    this.#untold.clear();
+    this.#sweep.mark();
   }
 
   /** Something that pods may wait for has come: an image. */
@@ -152,6 +184,15 @@ export class Pods {
   /** Resolves when the signal has fired and nothing is under way any more. */
   async done(): Promise<void> {
     await Promise.all([...[...this.#workers.values()].map((worker) => worker.done), this.#view.done, this.#sweep.done, this.#prune.done]);
+  }
+
+  get #told(): boolean {
+    return this.#untold.size === 0;
+  }
+
+  #setReady(which: 'cluster' | 'local'): void {
+    this.#networkReady[which] = true;
+    for (const worker of this.#workers.values()) worker.poke();
   }
 
   #add(id: string, record: PodRecord, saved: boolean): void {
@@ -207,6 +248,11 @@ export class Pods {
       this.#add(id, { version: 1, assignment: null, withheld: [], removed: this.#told, local: null }, false);
     }
   }
+}
+
+/** Undefined for containers that no record tells of. */
+function sourceOf({ assignment }: PodWorker): PodSource | undefined {
+  return assignment ? (assignment.manifest ? 'manifests' : 'leader') : undefined;
 }
 
 function newRecord(assignment: Assignment): PodRecord {

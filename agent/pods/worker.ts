@@ -32,7 +32,8 @@ export interface WorkerContext {
   readonly stateDir: string;
   readonly node: string;
   readonly bootId: string;
-  networkReady(): boolean;
+  /** `local`: for pods of manifests, whose addresses no master gives. */
+  networkReady(local: boolean): boolean;
   report(status: PodStatus): void;
   /** The pod has left without a trace; `again` when the leader has asked for it once more meanwhile. */
   gone(podId: string, again: Assignment | null): void;
@@ -130,6 +131,15 @@ export class PodWorker {
     this.mark();
   }
 
+  /** Nobody is to be sent to it any more; it runs on until it is removed. */
+  drain(reason: string): void {
+    const { assignment, removed } = this.#record;
+    if (!assignment || removed || assignment.pod.desired !== 'running') return;
+    this.#record = { ...this.#record, assignment: { ...assignment, pod: { ...assignment.pod, desired: 'draining', reason } } };
+    this.#unsaved = true;
+    this.mark();
+  }
+
   /** Something it waited for may be there now. */
   poke(): void {
     this.#unblock = true;
@@ -184,7 +194,7 @@ export class PodWorker {
       timers: this.#timers,
       observed: ports.view.of(this.id),
       oomKilled: ports.view.oomKilled(this.id),
-      networkReady: this.#context.networkReady(),
+      networkReady: this.#context.networkReady(this.#record.assignment?.manifest !== undefined),
       bootId,
       now: clock.monotonic(),
       wall: clock.now(),
