@@ -15,6 +15,9 @@ die() {
 # A program, and the Debian package that brings it. Looked for by program: docker.io's and Docker's own containerd serve as well.
 runtime_programs='containerd:containerd crun:crun runc:runc etcd:etcd-server ip:iproute2 nft:nftables ps:procps nsenter:util-linux tini:tini busybox:busybox-static'
 
+# What only tests need: a registry to pull from.
+test_programs='docker-registry:docker-registry'
+
 # What regenerating the committed files needs.
 ci_programs='protoc:protobuf-compiler clang:clang'
 
@@ -112,13 +115,13 @@ case "${1:-}" in
     exec bin/tsorch down
     ;;
   test)
-    ensure_programs "$runtime_programs"
+    ensure_programs "$runtime_programs $test_programs"
     ensure_node_modules
     ensure_lists_for_images
     exec node_modules/.bin/node --disable-warning=ExperimentalWarning deploy/test.ts "${@:2}"
     ;;
   prepare-ci)
-    ensure_programs "$runtime_programs $ci_programs"
+    ensure_programs "$runtime_programs $test_programs $ci_programs"
     [ -e /usr/include/bpf/bpf_helpers.h ] || ensure_programs 'bpf_helpers.h:libbpf-dev'
     ensure_node_modules
     ;;

@@ -22,12 +22,9 @@ export interface BlobSource {
 
 export interface SourceDocument {
   readonly mediaType: string;
-  /** Its bytes as they are, at most `mostManifest` of them: they are what the digest is of. */
+  /** Its bytes as they are, at most 4 MiB of them: they are what the digest is of. */
   readonly data: Buffer;
 }
-
-/** Registries refuse larger ones too. */
-export const mostManifest = 4 << 20;
 
 /** Who knows sources. Asked at the beginning of each pull; all answers together are tried in the order given. */
 export interface BlobSources {
