@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { TsorchError } from '../../model/errors.ts';
 import { contains, hostAddress } from './names.ts';
-import type { HostNetworkConfig } from './port.ts';
+import type { HostNetworkConfig, LocalNetworkConfig } from './port.ts';
 
 export function checkConfig(config: HostNetworkConfig): void {
   if (!within(config.podCidr, config.subnet.split('/')[0] ?? '')) {
@@ -13,6 +13,10 @@ export function checkConfig(config: HostNetworkConfig): void {
       hint: 'choose a range for pods that no host or router uses',
     });
   }
+}
+
+export function checkLocalConfig({ podCidr }: LocalNetworkConfig): void {
+  if (!within(podCidr, podCidr.split('/')[0] ?? '')) throw new TsorchError('invalid', `${podCidr} is no range of addresses`);
 }
 
 /** Where a pod's namespace is pinned. Refuses ids that are no file names. */

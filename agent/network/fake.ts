@@ -1,8 +1,8 @@
 /** A pod network in memory: refuses what the real one refuses, and shows what it was told. */
 import { TsorchError } from '../../model/errors.ts';
-import { checkAddress, checkConfig, pinPath } from './checks.ts';
-import { tunnelMac } from './names.ts';
-import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
+import { checkAddress, checkConfig, checkLocalConfig, pinPath } from './checks.ts';
+import { contains, tunnelMac } from './names.ts';
+import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodNetwork } from './port.ts';
 
 /** What the kernel would hold. Hand it to a second fake to play an agent that is started again. */
 export interface FakeKernel {
@@ -10,11 +10,13 @@ export interface FakeKernel {
   peers: readonly Peer[];
   /** The configuration in force; absent before `prepareHost` and after `teardown`. */
   config: HostNetworkConfig | undefined;
+  local?: LocalNetworkConfig | undefined;
 }
 
 export class FakePodNetwork implements PodNetwork {
   readonly kernel: FakeKernel;
   #prepared: HostNetworkConfig | undefined;
+  #local: LocalNetworkConfig | undefined;
   #failures = new Map<keyof PodNetwork, Error>();
 
   constructor(kernel: FakeKernel = { pods: new Map(), peers: [], config: undefined }) {
@@ -34,6 +36,13 @@ export class FakePodNetwork implements PodNetwork {
     return { vtepMac: tunnelMac(config.subnet) };
   }
 
+  async prepareLocal(config: LocalNetworkConfig): Promise<void> {
+    this.#enter('prepareLocal');
+    checkLocalConfig(config);
+    this.#local = config;
+    this.kernel.local = config;
+  }
+
   async setPeers(peers: readonly Peer[]): Promise<void> {
     this.#enter('setPeers');
     const { subnet } = this.#ready();
@@ -42,7 +51,9 @@ export class FakePodNetwork implements PodNetwork {
 
   async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
     this.#enter('attach');
-    const { subnet, netnsDir } = this.#ready();
+    const local = this.#local;
+    const isLocal = local !== undefined && (pod.ip === null || contains(local.podCidr, pod.ip));
+    const { subnet, netnsDir } = isLocal ? { subnet: local.podCidr, netnsDir: local.netnsDir } : this.#ready();
     if (pod.ip !== null) checkAddress(subnet, { id: pod.id, ip: pod.ip });
     const netns = pinPath(netnsDir, pod.id);
     this.kernel.pods.set(pod.id, pod.ip);
@@ -65,7 +76,9 @@ export class FakePodNetwork implements PodNetwork {
     this.kernel.pods.clear();
     this.kernel.peers = [];
     this.kernel.config = undefined;
+    this.kernel.local = undefined;
     this.#prepared = undefined;
+    this.#local = undefined;
   }
 
   #ready(): HostNetworkConfig {

@@ -33,6 +33,15 @@ export function podMtu(underlay: Link, mode: HostNetworkConfig['underlay']): num
   return mode === 'route' ? underlay.mtu : underlay.mtu - tunnelOverhead;
 }
 
+const ethernetMtu = 1500;
+
+/** For pods of this host alone: no larger than what leads out of it. */
+export function localMtu(socket: NetlinkSocket): number {
+  const device = listRoutes(socket, {}).find((route) => route.destination === '0.0.0.0/0')?.device;
+  const mtu = device === undefined ? undefined : listLinks(socket).find((link) => link.index === device)?.mtu;
+  return Math.min(ethernetMtu, mtu ?? ethernetMtu);
+}
+
 /** Makes the VXLAN device as configured and keeps one that is; returns it. */
 export function ensureTunnel(socket: NetlinkSocket, config: HostNetworkConfig, underlay: Link): Link {
   const settings = { id: tunnelId, local: config.address, device: underlay.index, port: tunnelPort, learning: false };
@@ -63,17 +72,20 @@ export function ensureTunnel(socket: NetlinkSocket, config: HostNetworkConfig, u
   return { ...link, mac, mtu, up: true };
 }
 
-/** Forwarding on, the gateway's address in place, and packets to addresses nobody has refused here instead of sent to the world. */
-export function ensureRouting(socket: NetlinkSocket, config: HostNetworkConfig): void {
+/**
+ * Forwarding on, the gateway's address in place, and packets to addresses of these ranges that nobody has refused here instead of sent
+ * to the world. With `only` no other range is refused any more.
+ */
+export function ensureRouting(socket: NetlinkSocket, ranges: readonly string[], { only }: { readonly only: boolean }): void {
   writeSysctl('net/ipv4/ip_forward', 1);
   const batch = new Batch();
   setLink(batch, loopback, { up: true });
   addAddress(batch, gateway);
   const refuse = { type: routeType.unreachable, protocol: routeProtocol, metric: catchAllMetric };
-  for (const route of listRoutes(socket, { protocol: routeProtocol })) {
-    if (route.type === routeType.unreachable && route.destination !== config.podCidr) deleteRoute(batch, { ...refuse, destination: route.destination });
+  for (const route of only ? listRoutes(socket, { protocol: routeProtocol }) : []) {
+    if (route.type === routeType.unreachable && !ranges.includes(route.destination)) deleteRoute(batch, { ...refuse, destination: route.destination });
   }
-  replaceRoute(batch, { ...refuse, destination: config.podCidr });
+  for (const destination of ranges) replaceRoute(batch, { ...refuse, destination });
   socket.exec(batch, 'ESRCH');
 }
 

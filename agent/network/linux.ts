@@ -13,14 +13,14 @@ import { systemClock } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
-import { checkAddress, checkConfig } from './checks.ts';
+import { checkAddress, checkConfig, checkLocalConfig } from './checks.ts';
 import { translate } from './errors.ts';
-import { ensureRouting, ensureTunnel, findUnderlay, podMtu, removeHost } from './host.ts';
-import { isVethName, routeProtocol, staleLinkGroup, vethName } from './names.ts';
+import { ensureRouting, ensureTunnel, findUnderlay, localMtu, podMtu, removeHost } from './host.ts';
+import { contains, isVethName, routeProtocol, staleLinkGroup, vethName } from './names.ts';
 import { describeChange, desiredPeers, planPeers, readPeers, writeChange } from './peers.ts';
 import type { Devices } from './peers.ts';
 import { attachLoopback, attachPod, detachPod, listPins, podLinkWorks } from './pods.ts';
-import type { HostNetworkConfig, Peer, PodNetwork } from './port.ts';
+import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodNetwork } from './port.ts';
 
 /** The kernel takes microseconds, rarely a second. */
 const linkWaitMs = 3000;
@@ -44,6 +44,7 @@ export class LinuxPodNetwork implements PodNetwork {
   readonly #netnsDir: string;
   #socket: NetlinkSocket | undefined;
   #prepared: Prepared | undefined;
+  #local: (LocalNetworkConfig & { readonly mtu: number }) | undefined;
 
   constructor(options: LinuxPodNetworkOptions) {
     this.#log = options.log;
@@ -58,15 +59,25 @@ export class LinuxPodNetwork implements PodNetwork {
       const socket = this.#open();
       const underlay = findUnderlay(socket, config.address);
       fs.mkdirSync(config.netnsDir, { recursive: true, mode: 0o755 });
-      ensureRouting(socket, config);
+      ensureRouting(socket, [config.podCidr, ...(this.#local ? [this.#local.podCidr] : [])], { only: true });
       const tunnel = ensureTunnel(socket, config, underlay);
       this.#prepared = { config, devices: { tunnel: tunnel.index, underlay: underlay.index }, mtu: podMtu(underlay, config.underlay) };
       this.#removeStaleLinks(socket, config.netnsDir);
-      // The larger of this and the device's own counts: 2 would let pods send with each other's addresses.
-      if (readSysctl('net/ipv4/conf/all/rp_filter') === '2') {
-        this.#log.warn('net.ipv4.conf.all.rp_filter is 2: pods could send with forged source addresses; set it to 0 or 1');
-      }
+      this.#checkReversePath();
       return { vtepMac: tunnel.mac };
+    });
+  }
+
+  async prepareLocal(config: LocalNetworkConfig): Promise<void> {
+    checkLocalConfig(config);
+    translate('preparing the network of this host alone', () => {
+      const socket = this.#open();
+      fs.mkdirSync(config.netnsDir, { recursive: true, mode: 0o755 });
+      // What a cluster has here stays: it may come back later.
+      ensureRouting(socket, [config.podCidr], { only: false });
+      this.#local = { ...config, mtu: localMtu(socket) };
+      this.#removeStaleLinks(socket, config.netnsDir);
+      this.#checkReversePath();
     });
   }
 
@@ -96,12 +107,12 @@ export class LinuxPodNetwork implements PodNetwork {
   }
 
   async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
-    const { config, mtu } = this.#ready();
     const { id, ip } = pod;
     const what = `attaching pod ${id}`;
-    if (ip === null) return { netns: translate(what, () => attachLoopback(id, config.netnsDir)) };
-    checkAddress(config.subnet, { id, ip });
-    const netns = translate(what, () => attachPod(this.#open(), { id, ip }, { netnsDir: config.netnsDir, mtu }));
+    if (ip === null) return { netns: translate(what, () => attachLoopback(id, (this.#local ?? this.#ready().config).netnsDir)) };
+    const { subnet, netnsDir, mtu } = this.#placeOf(ip);
+    checkAddress(subnet, { id, ip });
+    const netns = translate(what, () => attachPod(this.#open(), { id, ip }, { netnsDir, mtu }));
     for (let waited = 0; !translate(what, () => podLinkWorks(this.#open(), pod.id)); waited++) {
       if (waited === linkWaitMs) throw new TsorchError('timeout', `${what}: its network device did not come up in ${linkWaitMs} ms`);
       await this.#clock.sleep(1);
@@ -134,6 +145,7 @@ export class LinuxPodNetwork implements PodNetwork {
       this.#removeStaleLinks(socket, this.#dir);
       removeHost(socket);
       this.#prepared = undefined;
+      this.#local = undefined;
       try {
         fs.rmdirSync(this.#dir);
       } catch (error) {
@@ -145,7 +157,7 @@ export class LinuxPodNetwork implements PodNetwork {
   }
 
   get #dir(): string {
-    return this.#prepared?.config.netnsDir ?? this.#netnsDir;
+    return this.#prepared?.config.netnsDir ?? this.#local?.netnsDir ?? this.#netnsDir;
   }
 
   #open(): NetlinkSocket {
@@ -155,6 +167,20 @@ export class LinuxPodNetwork implements PodNetwork {
   #ready(): Prepared {
     if (!this.#prepared) throw new TsorchError('unavailable', 'the host network is not prepared yet');
     return this.#prepared;
+  }
+
+  /** An address is of this host alone, or else of the cluster. */
+  #placeOf(ip: string): { readonly subnet: string; readonly netnsDir: string; readonly mtu: number } {
+    const local = this.#local;
+    if (local && contains(local.podCidr, ip)) return { subnet: local.podCidr, netnsDir: local.netnsDir, mtu: local.mtu };
+    const { config, mtu } = this.#ready();
+    return { subnet: config.subnet, netnsDir: config.netnsDir, mtu };
+  }
+
+  /** The larger of this and the device's own counts: 2 would let pods send with each other's addresses. */
+  #checkReversePath(): void {
+    if (readSysctl('net/ipv4/conf/all/rp_filter') !== '2') return;
+    this.#log.warn('net.ipv4.conf.all.rp_filter is 2: pods could send with forged source addresses; set it to 0 or 1');
   }
 
   /** Which peers are reached without a router: the kernel is asked, for it knows of every address and route. */

@@ -8,6 +8,8 @@ export interface PodNetwork {
    * Resolves to the MAC of the VXLAN device.
    */
   prepareHost(config: HostNetworkConfig): Promise<{ readonly vtepMac: string }>;
+  /** Makes the host ready for pods that no other host knows of. Needs no cluster, and stands beside it. Idempotent. */
+  prepareLocal(config: LocalNetworkConfig): Promise<void>;
   /** Routes to every other node's pods; adds, changes and removes until they are as given. */
   setPeers(peers: readonly Peer[]): Promise<void>;
   /** A pinned namespace with `eth0` at `ip`; with nothing but loopback when `ip` is null. Idempotent. */
@@ -30,6 +32,12 @@ export interface HostNetworkConfig {
   /** `auto` routes plainly to peers on the same link and through VXLAN to the others. */
   readonly underlay: 'auto' | 'vxlan' | 'route';
   /** Where namespaces are pinned. */
+  readonly netnsDir: string;
+}
+
+export interface LocalNetworkConfig {
+  /** Addresses of pods that never leave this host, `10.31.0.0/17`. */
+  readonly podCidr: string;
   readonly netnsDir: string;
 }
 

@@ -124,4 +124,29 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
     await network.attach({ id: 'a', ip: '10.32.1.7' });
     expect(await network.list()).toEqual([{ id: 'a', ip: '10.32.1.7' }]);
   });
+
+  it('has pods of this host alone without a cluster, and beside one', async () => {
+    const local = { podCidr: '10.31.0.0/17', netnsDir: subject.config.netnsDir };
+    await expect(network.prepareLocal({ ...local, podCidr: 'ten' })).rejects.toMatchObject({ code: 'invalid' });
+    await network.prepareLocal(local);
+    const { netns } = await network.attach({ id: 'l', ip: '10.31.0.1' });
+    expect(netns).toBe(`${subject.config.netnsDir}/l`);
+    await network.attach({ id: 'n', ip: null });
+    await expect(network.attach({ id: 'a', ip: '10.32.1.7' })).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(network.attach({ id: 'x', ip: '10.31.0.0' })).rejects.toMatchObject({ code: 'invalid' });
+    // The host joins a cluster; then its agent is started again.
+    await network.prepareHost(subject.config);
+    await network.attach({ id: 'a', ip: '10.32.1.7' });
+    const all = [{ id: 'a', ip: '10.32.1.7' }, { id: 'l', ip: '10.31.0.1' }, { id: 'n', ip: null }];
+    expect(await network.list()).toEqual(all);
+    await subject.restart();
+    network = subject.network();
+    await network.prepareHost(subject.config);
+    await network.prepareLocal(local);
+    expect(await network.attach({ id: 'l', ip: '10.31.0.1' })).toEqual({ netns });
+    expect(await network.list()).toEqual(all);
+    await network.teardown();
+    expect(await network.list()).toEqual([]);
+    await expect(network.attach({ id: 'l', ip: '10.31.0.1' })).rejects.toMatchObject({ code: 'unavailable' });
+  });
 });

@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import type { HostNetworkConfig, Peer, PodNetwork } from '../../../../agent/network/port.ts';
+import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodNetwork } from '../../../../agent/network/port.ts';
 import { addLink, addVeth, getLink, setLink } from '../../../../lib/linux/link.ts';
 import { addAddress } from '../../../../lib/linux/link-address.ts';
 import { Batch, NetlinkSocket } from '../../../../lib/linux/netlink.ts';
@@ -43,6 +43,7 @@ export class RemoteNetwork implements PodNetwork {
   }
 
   prepareHost = (config: HostNetworkConfig) => this.#call('prepareHost', config) as Promise<{ vtepMac: string }>;
+  prepareLocal = (config: LocalNetworkConfig) => this.#call('prepareLocal', config) as Promise<void>;
   setPeers = (peers: readonly Peer[]) => this.#call('setPeers', peers) as Promise<void>;
   attach = (pod: { id: string; ip: string }) => this.#call('attach', pod) as Promise<{ netns: string }>;
   detach = (podId: string) => this.#call('detach', podId) as Promise<void>;
