@@ -10,8 +10,10 @@ import type { Log } from '../lib/log.ts';
 import type { Assignment } from '../model/assignment.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
+import { Inventory } from './images/inventory.ts';
 import { LogStore } from './logs/store.ts';
 import type { PodNetwork } from './network/port.ts';
+import { keepServing, type Peering } from './peers/keep.ts';
 import { nodeStatus, readBootId } from './node-status.ts';
 import { Pods, type PodsOptions } from './pods/pods.ts';
 import type { Images, Runtime } from './runtime/port.ts';
@@ -57,6 +59,8 @@ export interface AgentOptions extends HostOptions {
   readonly version?: string;
   /** What pods may use; the whole host unless told. CPUs and bytes. */
   readonly capacity?: { readonly cpus: number; readonly memory: number };
+  /** Absent: this host neither gives images to others nor gets them from there. */
+  readonly peering?: Peering;
   /** Between 0 and 1, for jitter. */
   readonly random?: () => number;
 }
@@ -91,6 +95,11 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     onReady: () => pods.setNetworkReady(),
     onMac: () => void outside.session?.hello().catch(() => {}),
   });
+  const inventory = new Inventory({
+    images, clock, log: log.child('images'), signal,
+    onChange: ({ upsert, remove }) => outside.session?.reportImages({ upsert: upsert.map((image) => JSON.stringify(image)), remove }),
+  });
+  let blobPort: number | null = null;
   const epoch = await EpochFile.open(options.stateDir);
   const facts = {
     nodeId: options.nodeId,
@@ -100,6 +109,16 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     labels: options.labels ?? {},
     ...(options.capacity ? { capacity: options.capacity } : {}),
   };
+  const { peering } = options;
+  if (peering && peering.port !== null) {
+    await keepServing({
+      ...peering, port: peering.port, address: options.address, isPeer: (node) => network.isPeer(node), clock, log: log.child('peers'), signal,
+      onOpen(port) {
+        blobPort = port;
+        void outside.session?.hello().catch(() => {});
+      },
+    });
+  }
   const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname };
   const session = new Session({
     master: options.master,
@@ -108,8 +127,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     signal: AbortSignal.any([signal, leave.signal]),
     random: options.random ?? Math.random,
     epoch,
-    nodeStatus: () => nodeStatus(facts, network.vtepMac),
+    nodeStatus: () => nodeStatus(facts, network.vtepMac, blobPort),
     pods: () => pods.statuses(),
+    images: () => inventory.current,
     onWelcome: (welcome) => network.welcome(welcome),
     onPeers: (peers) => network.setPeers(peers),
     onAssignments: (assignments) => pods.assign(decodeAssignments(assignments, log)),
@@ -123,7 +143,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     get connected() {
       return session.connected;
     },
-    done: Promise.all([session.done, pods.done(), network.done]).then(() => {}),
+    done: Promise.all([session.done, pods.done(), network.done, inventory.done]).then(() => {}),
     async teardown() {
       leave.abort(new TsorchError('aborted', 'the node leaves'));
       await session.done;

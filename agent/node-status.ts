@@ -12,7 +12,8 @@ export interface NodeFacts {
   readonly capacity?: { readonly cpus: number; readonly memory: number };
 }
 
-export function nodeStatus(facts: NodeFacts, vtepMac: string): NodeStatus {
+/** `blobPort` is null while nothing is served there. */
+export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number | null): NodeStatus {
   return {
     id: facts.nodeId,
     address: facts.address,
@@ -23,6 +24,7 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string): NodeStatus {
     vtepMac,
     version: facts.version,
     bootId: facts.bootId,
+    ...(blobPort === null ? {} : { blobPort }),
   };
 }
 

@@ -2,14 +2,14 @@
  * The agent's side of its session with a master: dials until there is one, says who it is, obeys the highest epoch it has
  * seen, and tells what its pods do. What could not be told is told again to the next master.
  */
-import type { ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ChannelOptions, Metadata } from '@grpc/grpc-js';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { Loop } from '../lib/loop.ts';
 import { describeError, TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
 import { isFinal, type PodStatus } from '../model/pod.ts';
-import { AgentsClient, type Assignments, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
+import { AgentsClient, type Assignments, type LocateReply, type LocateRequest, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
 import { Link } from './session-link.ts';
 
 export interface Master {
@@ -32,6 +32,8 @@ export interface SessionOptions {
   nodeStatus(): NodeStatus;
   /** Of every pod there is. */
   pods(): readonly PodStatus[];
+  /** The host's images as JSON, see model/image.ts; null while they are not known. */
+  images(): readonly string[] | null;
   onWelcome(welcome: Welcome): void;
   onAssignments(assignments: Assignments): void;
   onPeers(peers: Peers): void;
@@ -45,6 +47,7 @@ const backoff = { first: 50, most: 2000 };
  * run, have ended or are gone, waits for the shorter time only.
  */
 const coalesceMs = { most: 50, urgent: 5 } as const;
+const locateMs = 10_000;
 /** Gone pods that are told of again to a new master. */
 const keptGone = 1000;
 
@@ -72,6 +75,7 @@ export class Session {
   #link: Link | undefined;
   /** The link whose master has said Welcome. */
   #open: Link | undefined;
+  #client: AgentsClient | undefined;
   #dialled = 0;
   /** Something to be told is urgent. */
   #urgent = false;
@@ -101,6 +105,23 @@ export class Session {
     this.#gone.add(podId);
     this.#beQuick();
     this.#outbox.mark();
+  }
+
+  /** What has changed about the host's images. A master that comes later is told everything. */
+  reportImages(change: { readonly upsert: readonly string[]; readonly remove: readonly string[] }): void {
+    void this.#open?.send({ $case: 'images', value: { upsert: [...change.upsert], remove: [...change.remove], full: false } });
+  }
+
+  /** Asks the master who has an image. `unavailable` without one. */
+  locate(request: LocateRequest): Promise<LocateReply> {
+    const client = this.#client;
+    if (!client || !this.#open) return Promise.reject(new TsorchError('unavailable', 'there is no master to ask for images'));
+    return new Promise((resolve, reject) => {
+      client.locate(request, new Metadata(), { deadline: this.#options.clock.now() + locateMs }, (error, reply) => {
+        if (error) reject(new TsorchError('unavailable', `the master does not say who has an image: ${error.details}`, { cause: error }));
+        else resolve(reply);
+      });
+    });
   }
 
   /** Says Hello again: something about the node has changed. */
@@ -136,6 +157,7 @@ export class Session {
     const client = new AgentsClient(this.#address(), credentials, { ...channelOptions, ...master.options });
     const link: Link = new Link({ client, clock, signal, onMessage: (message) => this.#onMessage(link, client, message, onOpen) });
     this.#link = link;
+    this.#client = client;
     try {
       const over = link.run();
       over.catch(() => {});
@@ -144,6 +166,7 @@ export class Session {
     } finally {
       this.#link = undefined;
       this.#open = undefined;
+      this.#client = undefined;
       client.close();
     }
   }
@@ -164,6 +187,7 @@ export class Session {
           await this.#reportAll(link);
           this.#open = link;
           onOpen();
+          await this.#reportAllImages(link);
           this.#outbox.mark();
         }
         return;
@@ -194,6 +218,11 @@ export class Session {
     this.#statuses.clear();
     this.#keepGone();
     await link.send({ $case: 'status', value: { pods: pods.map((status) => JSON.stringify(status)), full: true, gone } });
+  }
+
+  async #reportAllImages(link: Link): Promise<void> {
+    const images = this.#options.images();
+    if (images) await link.send({ $case: 'images', value: { upsert: [...images], remove: [], full: true } });
   }
 
   async #flush(): Promise<void> {

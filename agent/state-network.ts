@@ -8,6 +8,7 @@ import type { Log } from '../lib/log.ts';
 import { Loop } from '../lib/loop.ts';
 import type { Peers, Welcome } from '../proto/gen/tsorch/node.ts';
 import type { HostNetworkConfig, Peer, PodNetwork } from './network/port.ts';
+import type { PeerAddress } from './peers/client.ts';
 import { isRecord, readJson, writeWhole } from './state.ts';
 
 export interface HostNetworkOptions {
@@ -29,7 +30,12 @@ interface Kept {
   readonly nodeName: string;
   readonly vtepMac: string;
   readonly config: Omit<HostNetworkConfig, 'address' | 'netnsDir'> | null;
-  readonly peers: readonly Peer[];
+  readonly peers: readonly KnownPeer[];
+}
+
+/** With the port of its image blobs, 0 when it has none. */
+interface KnownPeer extends Peer {
+  readonly blobPort: number;
 }
 
 export class HostNetwork {
@@ -65,6 +71,17 @@ export class HostNetwork {
     return this.#kept.nodeName;
   }
 
+  /** Whether it is another node of the cluster, as far as a master has told. */
+  isPeer(node: string): boolean {
+    return this.#kept.peers.some(({ id }) => id === node);
+  }
+
+  /** Where a node serves image blobs; null when it does not. */
+  blobAddress(node: string): PeerAddress | null {
+    const peer = this.#kept.peers.find(({ id }) => id === node);
+    return peer && peer.blobPort > 0 ? { id: node, address: peer.address, port: peer.blobPort } : null;
+  }
+
   welcome(welcome: Welcome): void {
     const underlay = welcome.underlay === 'vxlan' || welcome.underlay === 'route' ? welcome.underlay : 'auto';
     this.#kept = { ...this.#kept, nodeName: welcome.nodeName, config: { subnet: welcome.subnet, podCidr: welcome.podCidr, underlay } };
@@ -73,7 +90,7 @@ export class HostNetwork {
 
   setPeers(change: Peers): void {
     const peers = new Map(change.full ? [] : this.#kept.peers.map((peer) => [peer.id, peer]));
-    for (const { id, address, subnet, vtepMac } of change.upsert) peers.set(id, { id, address, subnet, vtepMac });
+    for (const { id, address, subnet, vtepMac, blobPort } of change.upsert) peers.set(id, { id, address, subnet, vtepMac, blobPort });
     for (const id of change.remove) peers.delete(id);
     this.#kept = { ...this.#kept, peers: [...peers.values()] };
     this.#loop.mark();
@@ -94,9 +111,10 @@ export class HostNetwork {
       this.#options.onReady();
       if (!known) this.#options.onMac();
     }
-    const known = JSON.stringify(peers);
+    const routed = peers.map(({ id, address: at, subnet, vtepMac }): Peer => ({ id, address: at, subnet, vtepMac }));
+    const known = JSON.stringify(routed);
     if (known === this.#applied.peers) return;
-    await network.setPeers(peers);
+    await network.setPeers(routed);
     this.#applied = { ...this.#applied, peers: known };
   }
 }

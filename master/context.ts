@@ -4,6 +4,7 @@ import type { Log } from '../lib/log.ts';
 import type { NodeState, NodeView } from '../model/node.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { Events } from './events.ts';
+import type { ImageInventory } from './images/inventory.ts';
 import type { Liveness } from './nodes/liveness.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import { commitAll } from './store/commit.ts';
@@ -15,6 +16,7 @@ export interface Context {
   readonly world: World;
   readonly liveness: Liveness;
   readonly sessions: Sessions;
+  readonly images: ImageInventory;
   readonly events: Events;
   readonly clock: Clock;
   readonly log: Log;

@@ -3,11 +3,11 @@
  * node is speaking, never the message. A certificate outlives its node: once the node is removed from the cluster its streams
  * are cut and new ones refused.
  */
-import { Server, status, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Server, status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js';
 import type { PeerCertificate } from 'node:tls';
 import type { Credentials } from '../lib/pki/credentials.ts';
 import { TsorchError } from '../model/errors.ts';
-import { AgentsService, TablesService } from '../proto/gen/tsorch/node.ts';
+import { AgentsService, type LocateReply, type LocateRequest, TablesService } from '../proto/gen/tsorch/node.ts';
 import { refuse } from './nodes/refuse.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import type { TablePublisher } from './table/publisher.ts';
@@ -21,6 +21,7 @@ export interface GrpcOptions {
   readonly world: Pick<World, 'get' | 'subscribe'>;
   readonly sessions: Pick<Sessions, 'serve' | 'acceptData'>;
   readonly tables: Pick<TablePublisher, 'serve'>;
+  readonly locate: (node: string, request: LocateRequest) => LocateReply;
   /** `host:port`; port 0 picks one. */
   readonly listen: string;
   /** Ends the watch for removed nodes; the server ends with `stop`. */
@@ -47,16 +48,27 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
     'grpc.max_send_message_length': 128 * 1024 * 1024,
   });
   const streams = new Map<string, Set<Stream>>();
+  const nodeOf = (call: Pick<Stream, 'getAuthContext'>): string | null => {
+    const certificate = call.getAuthContext().sslPeerCertificate;
+    const identity = certificate ? options.identify(certificate) : null;
+    return identity?.role === 'node' ? identity.name : null;
+  };
+  /** Why this caller is refused; null when it is not. */
+  const refusal = (node: string | null) => (node === null ? 'this call is for nodes' : world.get('nodes', node) ? null : removed);
   const asNode = <A, B>(serve: (node: string, stream: ServerDuplexStream<A, B>) => void) => (stream: ServerDuplexStream<A, B>) => {
     // Somebody must listen from the start: a stream may break before whoever serves it looks.
     stream.on('error', () => {});
-    const certificate = stream.getAuthContext().sslPeerCertificate;
-    const identity = certificate ? options.identify(certificate) : null;
-    if (identity?.role !== 'node') return refuse(stream, status.PERMISSION_DENIED, 'this call is for nodes');
-    const node = identity.name;
-    if (!world.get('nodes', node)) return refuse(stream, status.PERMISSION_DENIED, removed);
+    const node = nodeOf(stream);
+    const refused = refusal(node);
+    if (node === null || refused !== null) return refuse(stream, status.PERMISSION_DENIED, refused ?? removed);
     track(streams, node, stream as unknown as Stream);
     serve(node, stream);
+  };
+  const answerNode = <A, B>(answer: (node: string, request: A) => B) => (call: ServerUnaryCall<A, B>, reply: sendUnaryData<B>) => {
+    const node = nodeOf(call);
+    const refused = refusal(node);
+    if (node === null || refused !== null) return reply(Object.assign(new Error(refused ?? removed), { code: status.PERMISSION_DENIED, details: refused ?? removed }));
+    reply(null, answer(node, call.request));
   };
   world.subscribe((changes) => {
     for (const change of changes) {
@@ -67,6 +79,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   server.addService(AgentsService, {
     session: asNode((node, stream) => options.sessions.serve(node, stream)),
     data: asNode((node, stream) => options.sessions.acceptData(node, stream)),
+    locate: answerNode((node, request) => options.locate(node, request)),
   });
   server.addService(TablesService, { watch: asNode((node, stream) => options.tables.serve(node, stream)) });
   const credentials = new RotatingCredentials(options.tls);

@@ -10,6 +10,8 @@ import type { Context } from './context.ts';
 import { Planner } from './controllers/planner.ts';
 import { Events } from './events.ts';
 import { startGrpc } from './grpc.ts';
+import { ImageInventory } from './images/inventory.ts';
+import { locateImages } from './images/locate.ts';
 import { lead } from './lead.ts';
 import { runLeader } from './leader.ts';
 import { Liveness } from './nodes/liveness.ts';
@@ -89,8 +91,9 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
       planner.nodeChanged(node);
     },
   });
+  const images = new ImageInventory();
   const sessions = new Sessions({
-    store, world, liveness, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
+    store, world, liveness, images, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
     heartbeatMs: times.heartbeatMs, silenceMs: times.silenceMs,
     onChange: (node) => {
       const name = world.get('nodes', node)?.name ?? node;
@@ -100,10 +103,10 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
     },
   });
   planner.onStates(() => tables.refresh());
-  const context: Context = { store, world, liveness, sessions, events, clock, log, signal, leadership };
+  const context: Context = { store, world, liveness, sessions, images, events, clock, log, signal, leadership };
 
   const tls = trust.server.current;
-  const grpc = await startGrpc({ tls, identify, world, sessions, tables, listen: options.grpc, signal });
+  const grpc = await startGrpc({ tls, identify, world, sessions, tables, locate: (node, request) => locateImages(images, node, request, clock.monotonic(), Math.random), listen: options.grpc, signal });
   const api = await startApi({ context, planner, trust, tls, identify: identifySocket, listen: options.listen, grpcPort: grpc.port, version: options.version }).catch((error: unknown) => {
     grpc.stop();
     throw error;

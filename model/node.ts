@@ -22,6 +22,8 @@ export interface NodeStatus {
   /** MAC of its VXLAN device. */
   readonly vtepMac: string;
   readonly version: string;
+  /** Where it serves image blobs to other nodes; absent when it does not. */
+  readonly blobPort?: number;
   /** Distinguishes boots: containers do not survive a new one. */
   readonly bootId: string;
   /** Volume plugins that answer on this host, by name; `local` goes without saying. Absent: an agent that knows no plugins. */

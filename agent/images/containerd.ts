@@ -6,6 +6,7 @@ import type { Log } from '../../lib/log.ts';
 import { choosePlatform, type Descriptor, isIndex, type Manifest, parseIndex, parseManifest } from '../../lib/oci/manifest.ts';
 import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
+import type { HeldImage } from '../../model/image.ts';
 import { ContentService } from '../../proto/gen/containerd/content.ts';
 import { type Image, ImagesService } from '../../proto/gen/containerd/images.ts';
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
@@ -18,7 +19,9 @@ import { readArchive } from './archive.ts';
 import { ContentStore } from './content.ts';
 import { copyUp } from './copy-up.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';
+import { HeldImages, sinceLabel } from './held.ts';
 import { isUnpacked, unpack } from './unpack.ts';
+import { watchImages } from './watch.ts';
 
 export interface ContainerdImagesOptions {
   readonly client: ContainerdClient;
@@ -49,9 +52,11 @@ export class ContainerdImages implements Images {
   readonly #known = new Map<string, Known>();
   /** Look-ups under way, by reference: pods of one image begin together. */
   readonly #asked = new Map<string, Promise<ImageHandle>>();
+  readonly #held: HeldImages;
 
   constructor(options: ContainerdImagesOptions) {
     this.#client = options.client;
+    this.#held = new HeldImages(options.client);
     this.#clock = options.clock;
     this.#log = options.log;
     this.#snapshotter = options.snapshotter ?? defaultSnapshotter;
@@ -90,6 +95,14 @@ export class ContainerdImages implements Images {
       byDigest.set(digest, entry);
     }
     return [...byDigest.values()].map((entry) => ({ ...entry, references: entry.references.sort() })).sort((a, b) => ((a.references[0] ?? '') < (b.references[0] ?? '') ? -1 : 1));
+  }
+
+  held(): Promise<readonly HeldImage[]> {
+    return this.#held.list();
+  }
+
+  watch(changed: () => void, signal: AbortSignal): void {
+    void watchImages(this.#client, changed, { clock: this.#clock, log: this.#log, signal });
   }
 
   async load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]> {
@@ -184,13 +197,17 @@ export class ContainerdImages implements Images {
     await this.#client.call(ContentService.update, { info: { digest, size: 0, labels: { ...labels } }, updateMask: { paths } });
   }
 
-  async #register(name: string, target: Descriptor): Promise<void> {
-    const image: Image = { name, labels: {}, target: { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations: {} } };
+  /** `since` is when somebody gave it this name, see model/image.ts. */
+  async #register(name: string, target: Descriptor, since = this.#clock.now()): Promise<void> {
+    const image: Image = {
+      name, labels: { [sinceLabel]: String(since) }, updatedAt: undefined,
+      target: { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations: {} },
+    };
     try {
       await this.#client.call(ImagesService.create, { image });
     } catch (error) {
       if (!isCode(error, 'conflict')) throw error;
-      await this.#client.call(ImagesService.update, { image, updateMask: { paths: ['target'] } });
+      await this.#client.call(ImagesService.update, { image, updateMask: { paths: ['target', `labels.${sinceLabel}`] } });
     }
   }
 

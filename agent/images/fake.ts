@@ -1,8 +1,9 @@
 /** Images in memory. Archives are read and checked as by the real one; layers are hashed, not kept. */
 import { createHash } from 'node:crypto';
-import { sha256 } from '../../lib/oci/manifest.ts';
+import { mediaTypes, sha256 } from '../../lib/oci/manifest.ts';
 import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
 import { TsorchError } from '../../model/errors.ts';
+import type { HeldImage } from '../../model/image.ts';
 import { hostArch, hostPlatform } from '../runtime/host.ts';
 import type { ImageConfig, ImageHandle, Images } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
@@ -14,6 +15,8 @@ interface FakeImage {
   readonly size: number;
   readonly chainId: string;
   readonly config: ImageConfig;
+  /** In the order in which they came. */
+  readonly since: number;
 }
 
 const mostDocument = 1 << 20;
@@ -21,6 +24,8 @@ const mostDocument = 1 << 20;
 export class FakeImages implements Images {
   /** By normalised reference. */
   readonly #images = new Map<string, FakeImage>();
+  readonly #watchers = new Set<() => void>();
+  #count = 0;
 
   /** An image from nothing, for tests and hollow agents. */
   add(reference: string, config: Partial<ImageConfig> = {}): void {
@@ -29,7 +34,8 @@ export class FakeImages implements Images {
       architecture: hostArch, os: 'linux', entrypoint: [], cmd: ['sleep', '1000000'], env: [], workingDir: '', user: '', exposedPorts: [], volumes: [], labels: {},
       ...config,
     };
-    this.#images.set(name, { digest: sha256(`${name} ${JSON.stringify(whole)}`), size: 1 << 20, chainId: sha256(name), config: whole });
+    this.#images.set(name, { digest: sha256(`${name} ${JSON.stringify(whole)}`), size: 1 << 20, chainId: sha256(name), config: whole, since: ++this.#count });
+    this.#changed();
   }
 
   async get(reference: string): Promise<ImageHandle> {
@@ -59,8 +65,9 @@ export class FakeImages implements Images {
     for (const { references, target, manifest, document } of read) {
       progress?.(`loading ${references.join(', ')}`);
       const size = [manifest.config, ...manifest.layers].reduce((sum, blob) => sum + blob.size, 0);
-      for (const name of references) this.#images.set(name, { digest: target.digest, size, chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config });
+      for (const name of references) this.#images.set(name, { digest: target.digest, size, chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, since: ++this.#count });
     }
+    this.#changed();
     return read.flatMap((image) => image.references);
   }
 
@@ -69,6 +76,26 @@ export class FakeImages implements Images {
     const digest = this.#images.get(name)?.digest;
     if (digest === undefined) throw notHere(reference);
     for (const [other, image] of this.#images) if (other === name || (isDigest(reference) && image.digest === digest)) this.#images.delete(other);
+    this.#changed();
+  }
+
+  /** None of its layers is here: there is nothing to be had from memory. */
+  async held(): Promise<readonly HeldImage[]> {
+    const byDigest = new Map<string, HeldImage>();
+    for (const [name, { digest, size, since }] of this.#images) {
+      const before = byDigest.get(digest)?.names ?? [];
+      byDigest.set(digest, { target: { mediaType: mediaTypes.manifest, digest, size: 1 }, names: [...before, { name, since }], config: digest, size, documents: [], layers: [] });
+    }
+    return [...byDigest.values()];
+  }
+
+  watch(changed: () => void, signal: AbortSignal): void {
+    this.#watchers.add(changed);
+    signal.addEventListener('abort', () => this.#watchers.delete(changed), { once: true });
+  }
+
+  #changed(): void {
+    for (const changed of this.#watchers) changed();
   }
 
   /** Images in memory have no files. */

@@ -4,6 +4,7 @@
  *
  * Every call is idempotent: an agent that died in the middle calls again and gets the same result.
  */
+import type { HeldImage } from '../../model/image.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 
 export interface Runtime {
@@ -136,6 +137,10 @@ export interface Images {
   /** Loads a docker-save or OCI-layout tar; returns the references it held. Layers already here are not written again. */
   load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]>;
   remove(reference: string): Promise<void>;
+  /** All of them, as masters and other nodes are told. */
+  held(): Promise<readonly HeldImage[]>;
+  /** Calls back whenever `held` may have changed, until the signal fires. */
+  watch(changed: () => void, signal: AbortSignal): void;
   /**
    * Copies what the image has at the absolute path into the empty directory `target`, with owners, modes, times and extended
    * attributes; `target` itself takes those of the image's directory. False, and nothing done, when the image has no

@@ -39,6 +39,8 @@ interface HostFlags {
   readonly cgroupRoot?: string;
   readonly bpfDir?: string;
   readonly underlay?: string;
+  readonly blobPort?: string;
+  readonly blobRate?: string;
   readonly teardown?: boolean;
 }
 
@@ -54,6 +56,10 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
     .option('--cgroup-root <path>', 'the cgroup2 directory that pods and eBPF programs belong to (default the whole machine)')
     .option('--bpf-dir <path>', 'where eBPF programs are pinned', '/sys/fs/bpf/tsorch')
     .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, route');
+  if (kind !== 'proxy') {
+    made.option('--blob-port <port>', 'where other nodes fetch images from this one; 0 for nowhere', '7445')
+      .option('--blob-rate <bytes>', 'how much of them per second they get, all together, such as 50M (default half of what the link carries)');
+  }
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');
   return made.action(async (flags: HostFlags) => {
     if (!flags.master && !io.env['TSORCH_MASTER'] && !flags.teardown) throw new UsageError('which master? write --master HOST:PORT');

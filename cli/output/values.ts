@@ -1,4 +1,5 @@
 /** How sizes, times and ages are written and read. */
+import { parseBytes } from '../../model/stack/values/bytes.ts';
 import { UsageError } from '../exit.ts';
 
 /** `512 MiB`, three digits at most. */
@@ -74,6 +75,20 @@ export function parsePairs(words: readonly string[], what: string): Record<strin
       return [word.slice(0, at), word.slice(at + 1)];
     }),
   );
+}
+
+/** `--blob-port`; null for 0, which is none. */
+export function parseBlobPort(text: string): number | null {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new UsageError(`--blob-port ${text}: write a port, or 0 for none`);
+  return port === 0 ? null : port;
+}
+
+/** `--blob-rate`: bytes per second, `50M`, `1g`. */
+export function parseRate(text: string): number {
+  const rate = parseBytes(text);
+  if (rate === null || rate < 1) throw new UsageError(`--blob-rate ${text}: write bytes per second, such as 50M`);
+  return rate;
 }
 
 /** How pod traffic travels between hosts. */

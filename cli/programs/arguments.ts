@@ -27,6 +27,9 @@ export interface HostArguments {
   readonly cgroupRoot?: string;
   readonly bpfDir?: string;
   readonly underlay?: string;
+  /** Where other nodes fetch image blobs, and how many bytes per second they all get. */
+  readonly blobPort?: string;
+  readonly blobRate?: string;
   /** Take everything off this host and end. */
   readonly teardown?: boolean;
 }

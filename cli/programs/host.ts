@@ -10,15 +10,21 @@ import { ContainerdImages } from '../../agent/images/containerd.ts';
 import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
 import { LinuxPodNetwork } from '../../agent/network/linux.ts';
 import { gatewayAddress } from '../../agent/network/port.ts';
+import type { ServedBlobs } from '../../agent/peers/blobs.ts';
+import { ContentBlobs } from '../../agent/peers/content.ts';
+import { defaultPeerRate } from '../../agent/peers/rate.ts';
+import { defaultBlobPort } from '../../agent/peers/server.ts';
 import { readCgroupLayout } from '../../agent/runtime/cgroup.ts';
 import { ContainerdClient } from '../../agent/runtime/client.ts';
 import { openContainerdRuntime } from '../../agent/runtime/containerd.ts';
 import { startContainerd } from '../../agent/runtime/daemon.ts';
+import { daemonPaths } from '../../agent/runtime/daemon-files.ts';
 import { stopContainerd } from '../../agent/runtime/teardown.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLog, type Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
+import { parseBlobPort, parseRate } from '../output/values.ts';
 import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
@@ -57,10 +63,12 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
 }
 
 async function agent(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
-  const { options, containerd, close } = await openHost(args, identity.current.nodeId, log, signal);
+  const { options, containerd, blobs, close } = await openHost(args, identity.current.nodeId, log, signal);
+  const port = args.blobPort === undefined ? defaultBlobPort : parseBlobPort(args.blobPort);
+  const bytesPerSecond = args.blobRate === undefined ? await defaultPeerRate(options.address) : parseRate(args.blobRate);
   try {
     const running = await runAgent({
-      ...options, labels: engineLabels(containerd), master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
+      ...options, peering: { blobs, identity, port, bytesPerSecond }, labels: engineLabels(containerd), master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
     });
     await running.done;
   } finally {
@@ -78,7 +86,7 @@ async function proxy(args: HostArguments, identity: LivingIdentity, log: Log, si
 }
 
 /** Containerd, images and network of this host, ready. */
-async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ readonly options: HostOptions; readonly containerd: string; readonly close: () => Promise<void> }> {
+async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ readonly options: HostOptions; readonly containerd: string; readonly blobs: ServedBlobs; readonly close: () => Promise<void> }> {
   const daemon = await startContainerd({ stateDir: args.stateDir, runDir: args.runDir, log: log.child('containerd'), clock, signal });
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
@@ -89,6 +97,7 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   return {
     options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (await addressTowards(args)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
     containerd: daemon.version,
+    blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: () => false }),
     async close() {
       await daemon.done;
       client.close();

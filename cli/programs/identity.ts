@@ -44,6 +44,10 @@ export class LivingIdentity {
     return this.#current;
   }
 
+  get credentials(): Credentials {
+    return this.#current.credentials;
+  }
+
   /** For a new connection; those there are keep what they began with. */
   channelCredentials(): ChannelCredentials {
     const { ca, cert, key } = this.#current.credentials;

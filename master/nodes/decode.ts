@@ -5,18 +5,21 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { TsorchError } from '../../model/errors.ts';
+import type { HeldImage } from '../../model/image.ts';
 import type { NodeStatus } from '../../model/node.ts';
 import type { PodStatus } from '../../model/pod.ts';
 
 /** Of one status: many of them share a commit. */
 const mostBytes = 65_536;
+/** A thousand names, a thousand layers. */
+const mostImageBytes = 1 << 20;
 
 const text = Type.String({ maxLength: 4096 });
 const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 const nodeStatus = Compile(Type.Object({
   address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
-  engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text,
+  engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text, blobPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
 }));
 
 const podStatus = Compile(Type.Object({
@@ -28,6 +31,21 @@ const podStatus = Compile(Type.Object({
     health: Type.Optional(Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')])),
   }), { maxItems: 1000 }),
 }));
+
+const digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
+const blob = { mediaType: text, digest, size: amount };
+
+const heldImage = Compile(Type.Object({
+  target: Type.Object(blob), names: Type.Array(Type.Object({ name: text, since: Type.Number() }), { maxItems: 1000 }), config: digest, size: amount,
+  documents: Type.Array(digest, { maxItems: 100 }), layers: Type.Array(Type.Object({ ...blob, diffId: digest, here: Type.Boolean() }), { maxItems: 1000 }),
+}));
+
+/** An image of a node. Throws `invalid`. */
+export function decodeHeldImage(json: string): HeldImage {
+  const value = parse(json, mostImageBytes);
+  if (!heldImage.Check(value)) throw new TsorchError('invalid', `an image makes no sense: ${json.slice(0, 200)}`);
+  return value as HeldImage;
+}
 
 /** The status of the node that has this id by its certificate. Throws `invalid`. */
 export function decodeNodeStatus(json: string, id: string): NodeStatus {
@@ -43,8 +61,8 @@ export function decodePodStatus(json: string): PodStatus {
   return value as PodStatus;
 }
 
-function parse(json: string): unknown {
-  if (json.length > mostBytes) throw new TsorchError('invalid', `a status of ${json.length} bytes is too large: ${json.slice(0, 200)}`);
+function parse(json: string, most = mostBytes): unknown {
+  if (json.length > most) throw new TsorchError('invalid', `a status of ${json.length} bytes is too large: ${json.slice(0, 200)}`);
   try {
     return JSON.parse(json);
   } catch (cause) {

@@ -69,7 +69,7 @@ export class Session {
     for (const { value: node } of maps.nodes.values()) {
       const status = maps.nodestatus.get(node.id)?.value;
       if (node.id === this.node || !status) continue;
-      const peer = { id: node.id, address: status.address, subnet: node.subnet, vtepMac: status.vtepMac };
+      const peer = { id: node.id, address: status.address, subnet: node.subnet, vtepMac: status.vtepMac, blobPort: status.blobPort ?? 0 };
       const text = JSON.stringify(peer);
       if (!full && this.#peers.get(node.id) === text) continue;
       this.#peers.set(node.id, text);

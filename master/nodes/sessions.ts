@@ -8,11 +8,12 @@ import type { Log } from '../../lib/log.ts';
 import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { NodeStatus } from '../../model/node.ts';
 import type { PodStatus } from '../../model/pod.ts';
-import type { AgentMessage, Hello, StatusReport } from '../../proto/gen/tsorch/node.ts';
+import type { AgentMessage, Hello, ImageReport, StatusReport } from '../../proto/gen/tsorch/node.ts';
+import type { ImageInventory } from '../images/inventory.ts';
 import type { Change, Store } from '../store/port.ts';
 import type { World } from '../world.ts';
 import type { Liveness } from './liveness.ts';
-import { decodeNodeStatus, decodePodStatus } from './decode.ts';
+import { decodeHeldImage, decodeNodeStatus, decodePodStatus } from './decode.ts';
 import { refuse } from './refuse.ts';
 import { Reports } from './reports.ts';
 import { Session, type SessionStream } from './session.ts';
@@ -22,6 +23,7 @@ export interface SessionsOptions {
   readonly store: Store;
   readonly world: World;
   readonly liveness: Liveness;
+  readonly images: ImageInventory;
   /** This master's id and the lease its session keys ride on. */
   readonly masterId: string;
   readonly lease: () => string | undefined;
@@ -127,6 +129,9 @@ export class Sessions {
       case 'status':
         this.#status(session, message.kind.value);
         return;
+      case 'images':
+        this.#images(session, message.kind.value);
+        return;
       case undefined:
         return;
     }
@@ -189,6 +194,20 @@ export class Sessions {
     for (const id of this.#podsOf.get(session.node) ?? emptySet) {
       if (!seen.has(id) && world.get('podstatus', id) !== undefined) this.#reports.add(id, null);
     }
+  }
+
+  #images(session: Session, report: ImageReport): void {
+    const { images, log } = this.#options;
+    const upsert = report.upsert.flatMap((text) => {
+      try {
+        return [decodeHeldImage(text)];
+      } catch (error) {
+        log.warn('an image is ignored', { node: session.node, error });
+        return [];
+      }
+    });
+    if (report.full) images.replace(session.node, upsert);
+    else images.change(session.node, upsert, report.remove);
   }
 
   #decode(session: Session, text: string): PodStatus | null {
@@ -270,6 +289,7 @@ export class Sessions {
   #end(session: Session, why: string): void {
     if (this.#sessions.get(session.node) !== session) return;
     this.#sessions.delete(session.node);
+    this.#options.images.drop(session.node);
     session.stream.end();
     this.#options.liveness.lost(session.node);
     this.#options.log.info('node disconnected', { node: session.node, why });

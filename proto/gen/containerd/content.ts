@@ -56,6 +56,14 @@ export interface InfoReply {
   info: Info | undefined;
 }
 
+export interface ListContentRequest {
+  filters: string[];
+}
+
+export interface ListContentReply {
+  info: Info[];
+}
+
 export interface UpdateContentRequest {
   info: Info | undefined;
   updateMask: FieldMask | undefined;
@@ -362,6 +370,116 @@ export const InfoReply: MessageFns<InfoReply> = {
   fromPartial(object: DeepPartial<InfoReply>): InfoReply {
     const message = createBaseInfoReply();
     message.info = (object.info !== undefined && object.info !== null) ? Info.fromPartial(object.info) : undefined;
+    return message;
+  },
+};
+
+function createBaseListContentRequest(): ListContentRequest {
+  return { filters: [] };
+}
+
+export const ListContentRequest: MessageFns<ListContentRequest> = {
+  encode(message: ListContentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.filters) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListContentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListContentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filters.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListContentRequest>): ListContentRequest {
+    return ListContentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListContentRequest>): ListContentRequest {
+    const message = createBaseListContentRequest();
+    message.filters = object.filters?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListContentReply(): ListContentReply {
+  return { info: [] };
+}
+
+export const ListContentReply: MessageFns<ListContentReply> = {
+  encode(message: ListContentReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.info) {
+      Info.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListContentReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListContentReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.info.push(Info.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListContentReply>): ListContentReply {
+    return ListContentReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListContentReply>): ListContentReply {
+    const message = createBaseListContentReply();
+    message.info = object.info?.map((e) => Info.fromPartial(e)) || [];
     return message;
   },
 };
@@ -952,6 +1070,15 @@ export const ContentService = {
     responseSerialize: (value: InfoReply): Buffer => Buffer.from(InfoReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): InfoReply => InfoReply.decode(value),
   },
+  list: {
+    path: "/containerd.services.content.v1.Content/List" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListContentRequest): Buffer => Buffer.from(ListContentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListContentRequest => ListContentRequest.decode(value),
+    responseSerialize: (value: ListContentReply): Buffer => Buffer.from(ListContentReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListContentReply => ListContentReply.decode(value),
+  },
   read: {
     path: "/containerd.services.content.v1.Content/Read" as const,
     requestStream: false as const,
@@ -984,6 +1111,7 @@ export const ContentService = {
 export interface ContentServer extends UntypedServiceImplementation {
   info: handleUnaryCall<InfoRequest, InfoReply>;
   update: handleUnaryCall<UpdateContentRequest, InfoReply>;
+  list: handleServerStreamingCall<ListContentRequest, ListContentReply>;
   read: handleServerStreamingCall<ReadRequest, ReadReply>;
   write: handleBidiStreamingCall<WriteRequest, WriteReply>;
   abort: handleUnaryCall<AbortRequest, Empty>;
@@ -1017,6 +1145,12 @@ export interface ContentClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: InfoReply) => void,
   ): ClientUnaryCall;
+  list(request: ListContentRequest, options?: Partial<CallOptions>): ClientReadableStream<ListContentReply>;
+  list(
+    request: ListContentRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListContentReply>;
   read(request: ReadRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadReply>;
   read(request: ReadRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ReadReply>;
   write(): ClientDuplexStream<WriteRequest, WriteReply>;

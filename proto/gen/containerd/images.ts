@@ -15,7 +15,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Descriptor, Empty, FieldMask } from "./types.ts";
+import { Descriptor, Empty, FieldMask, Timestamp } from "./types.ts";
 
 export const protobufPackage = "containerd.services.images.v1";
 
@@ -27,6 +27,7 @@ export interface Image {
   name: string;
   labels: { [key: string]: string };
   target: Descriptor | undefined;
+  updatedAt: Timestamp | undefined;
 }
 
 export interface Image_LabelsEntry {
@@ -74,7 +75,7 @@ export interface DeleteImageRequest {
 }
 
 function createBaseImage(): Image {
-  return { name: "", labels: {}, target: undefined };
+  return { name: "", labels: {}, target: undefined, updatedAt: undefined };
 }
 
 export const Image: MessageFns<Image> = {
@@ -87,6 +88,9 @@ export const Image: MessageFns<Image> = {
     });
     if (message.target !== undefined) {
       Descriptor.encode(message.target, writer.uint32(26).fork()).join();
+    }
+    if (message.updatedAt !== undefined) {
+      Timestamp.encode(message.updatedAt, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -131,6 +135,14 @@ export const Image: MessageFns<Image> = {
             message.target = Descriptor.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.updatedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -160,6 +172,9 @@ export const Image: MessageFns<Image> = {
     );
     message.target = (object.target !== undefined && object.target !== null)
       ? Descriptor.fromPartial(object.target)
+      : undefined;
+    message.updatedAt = (object.updatedAt !== undefined && object.updatedAt !== null)
+      ? Timestamp.fromPartial(object.updatedAt)
       : undefined;
     return message;
   },

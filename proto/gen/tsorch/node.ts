@@ -9,9 +9,12 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientOptions,
+  type ClientUnaryCall,
   type handleBidiStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
@@ -20,10 +23,12 @@ export const protobufPackage = "tsorch.v1";
 export const protobufFileName = "tsorch/node.proto";
 
 export interface AgentMessage {
-  kind: { $case: "hello"; value: Hello } | { $case: "heartbeat"; value: Heartbeat } | {
-    $case: "status";
-    value: StatusReport;
-  } | undefined;
+  kind:
+    | { $case: "hello"; value: Hello }
+    | { $case: "heartbeat"; value: Heartbeat }
+    | { $case: "status"; value: StatusReport }
+    | { $case: "images"; value: ImageReport }
+    | undefined;
 }
 
 export interface Hello {
@@ -44,6 +49,39 @@ export interface StatusReport {
   full: boolean;
   /** Ids of pods that are wholly gone from the host. */
   gone: string[];
+}
+
+/** The images of the host: all of them once after a Welcome, then what changes. */
+export interface ImageReport {
+  /** HeldImage as JSON each, see model/image.ts. */
+  upsert: string[];
+  /** Digests of images that are gone. */
+  remove: string[];
+  full: boolean;
+}
+
+export interface LocateRequest {
+  /** A normalised reference: what does the cluster know by this name? Empty: nothing is asked of names. */
+  reference: string;
+  /** Who has these blobs? Whoever asks is about to get them. */
+  digests: string[];
+}
+
+export interface LocateReply {
+  /** NamedImage as JSON, see model/image.ts; empty when no node has an image of this name. */
+  image: string;
+  /** One for each digest asked for, in that order. */
+  blobs: BlobPlaces[];
+}
+
+/** Node ids, in no order. */
+export interface BlobPlaces {
+  /** They have it. */
+  holders: string[];
+  /** They asked for it lately: they may have it by now. */
+  seekers: string[];
+  /** Nobody has asked for it before: if none has it, this node is the one to bring it from outside. */
+  first: boolean;
 }
 
 export interface MasterMessage {
@@ -86,6 +124,8 @@ export interface Peer {
   address: string;
   subnet: string;
   vtepMac: string;
+  /** Where it serves image blobs to other nodes; 0: nowhere. */
+  blobPort: number;
 }
 
 export interface OpenStream {
@@ -182,6 +222,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "status":
         StatusReport.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "images":
+        ImageReport.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -223,6 +266,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "status", value: StatusReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "images", value: ImageReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -256,6 +307,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "status": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "status", value: StatusReport.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "images": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "images", value: ImageReport.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -461,6 +518,298 @@ export const StatusReport: MessageFns<StatusReport> = {
     message.pods = object.pods?.map((e) => e) || [];
     message.full = object.full ?? false;
     message.gone = object.gone?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseImageReport(): ImageReport {
+  return { upsert: [], remove: [], full: false };
+}
+
+export const ImageReport: MessageFns<ImageReport> = {
+  encode(message: ImageReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.upsert) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.remove) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.full !== false) {
+      writer.uint32(24).bool(message.full);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImageReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImageReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.upsert.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ImageReport>): ImageReport {
+    return ImageReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImageReport>): ImageReport {
+    const message = createBaseImageReport();
+    message.upsert = object.upsert?.map((e) => e) || [];
+    message.remove = object.remove?.map((e) => e) || [];
+    message.full = object.full ?? false;
+    return message;
+  },
+};
+
+function createBaseLocateRequest(): LocateRequest {
+  return { reference: "", digests: [] };
+}
+
+export const LocateRequest: MessageFns<LocateRequest> = {
+  encode(message: LocateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    for (const v of message.digests) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LocateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digests.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LocateRequest>): LocateRequest {
+    return LocateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LocateRequest>): LocateRequest {
+    const message = createBaseLocateRequest();
+    message.reference = object.reference ?? "";
+    message.digests = object.digests?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLocateReply(): LocateReply {
+  return { image: "", blobs: [] };
+}
+
+export const LocateReply: MessageFns<LocateReply> = {
+  encode(message: LocateReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.image !== "") {
+      writer.uint32(10).string(message.image);
+    }
+    for (const v of message.blobs) {
+      BlobPlaces.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LocateReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocateReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blobs.push(BlobPlaces.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LocateReply>): LocateReply {
+    return LocateReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LocateReply>): LocateReply {
+    const message = createBaseLocateReply();
+    message.image = object.image ?? "";
+    message.blobs = object.blobs?.map((e) => BlobPlaces.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBlobPlaces(): BlobPlaces {
+  return { holders: [], seekers: [], first: false };
+}
+
+export const BlobPlaces: MessageFns<BlobPlaces> = {
+  encode(message: BlobPlaces, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holders) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.seekers) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.first !== false) {
+      writer.uint32(24).bool(message.first);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BlobPlaces {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBlobPlaces();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holders.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.seekers.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.first = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BlobPlaces>): BlobPlaces {
+    return BlobPlaces.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BlobPlaces>): BlobPlaces {
+    const message = createBaseBlobPlaces();
+    message.holders = object.holders?.map((e) => e) || [];
+    message.seekers = object.seekers?.map((e) => e) || [];
+    message.first = object.first ?? false;
     return message;
   },
 };
@@ -895,7 +1244,7 @@ export const Peers: MessageFns<Peers> = {
 };
 
 function createBasePeer(): Peer {
-  return { id: "", address: "", subnet: "", vtepMac: "" };
+  return { id: "", address: "", subnet: "", vtepMac: "", blobPort: 0 };
 }
 
 export const Peer: MessageFns<Peer> = {
@@ -911,6 +1260,9 @@ export const Peer: MessageFns<Peer> = {
     }
     if (message.vtepMac !== "") {
       writer.uint32(34).string(message.vtepMac);
+    }
+    if (message.blobPort !== 0) {
+      writer.uint32(40).int32(message.blobPort);
     }
     return writer;
   },
@@ -960,6 +1312,14 @@ export const Peer: MessageFns<Peer> = {
             message.vtepMac = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.blobPort = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -981,6 +1341,7 @@ export const Peer: MessageFns<Peer> = {
     message.address = object.address ?? "";
     message.subnet = object.subnet ?? "";
     message.vtepMac = object.vtepMac ?? "";
+    message.blobPort = object.blobPort ?? 0;
     return message;
   },
 };
@@ -1957,12 +2318,24 @@ export const AgentsService = {
     responseSerialize: (value: DataFrame): Buffer => Buffer.from(DataFrame.encode(value).finish()),
     responseDeserialize: (value: Buffer): DataFrame => DataFrame.decode(value),
   },
+  /** Who has an image, or is about to: a node that looks for it fetches it from there. */
+  locate: {
+    path: "/tsorch.v1.Agents/Locate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LocateRequest): Buffer => Buffer.from(LocateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LocateRequest => LocateRequest.decode(value),
+    responseSerialize: (value: LocateReply): Buffer => Buffer.from(LocateReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LocateReply => LocateReply.decode(value),
+  },
 } as const;
 
 export interface AgentsServer extends UntypedServiceImplementation {
   session: handleBidiStreamingCall<AgentMessage, MasterMessage>;
   /** One data stream (logs, exec, image load, …) that a master asked for with OpenStream. */
   data: handleBidiStreamingCall<DataFrame, DataFrame>;
+  /** Who has an image, or is about to: a node that looks for it fetches it from there. */
+  locate: handleUnaryCall<LocateRequest, LocateReply>;
 }
 
 export interface AgentsClient extends Client {
@@ -1973,6 +2346,22 @@ export interface AgentsClient extends Client {
   data(): ClientDuplexStream<DataFrame, DataFrame>;
   data(options: Partial<CallOptions>): ClientDuplexStream<DataFrame, DataFrame>;
   data(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<DataFrame, DataFrame>;
+  /** Who has an image, or is about to: a node that looks for it fetches it from there. */
+  locate(
+    request: LocateRequest,
+    callback: (error: ServiceError | null, response: LocateReply) => void,
+  ): ClientUnaryCall;
+  locate(
+    request: LocateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LocateReply) => void,
+  ): ClientUnaryCall;
+  locate(
+    request: LocateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LocateReply) => void,
+  ): ClientUnaryCall;
 }
 
 export const AgentsClient = makeGenericClientConstructor(AgentsService, "tsorch.v1.Agents") as unknown as {

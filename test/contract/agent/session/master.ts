@@ -1,9 +1,9 @@
 /** A master of few words on a real gRPC server: records what agents say, says what the test wants. */
 import { once } from 'node:events';
-import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { type sendUnaryData, Server, ServerCredentials, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js';
 import type { NodeStatus } from '../../../../model/node.ts';
 import type { PodStatus } from '../../../../model/pod.ts';
-import { type AgentMessage, AgentsService, type DataFrame, type MasterMessage, type StatusReport } from '../../../../proto/gen/tsorch/node.ts';
+import { type AgentMessage, AgentsService, type DataFrame, type ImageReport, type LocateReply, type LocateRequest, type MasterMessage, type StatusReport } from '../../../../proto/gen/tsorch/node.ts';
 
 export type Data = ServerDuplexStream<DataFrame, DataFrame>;
 
@@ -17,6 +17,7 @@ export class TestMaster {
   stream: ServerDuplexStream<AgentMessage, MasterMessage> | undefined;
   hellos: { status: NodeStatus; epoch: number }[] = [];
   reports: StatusReport[] = [];
+  images: ImageReport[] = [];
   heartbeats = 0;
   sessions = 0;
   statuses = new Map<string, PodStatus>();
@@ -34,6 +35,7 @@ export class TestMaster {
     server.addService(AgentsService, {
       session: (stream: ServerDuplexStream<AgentMessage, MasterMessage>) => holder.master?.serve(stream),
       data: (stream: Data) => holder.master?.accept(stream),
+      locate: ({ request }: ServerUnaryCall<LocateRequest, LocateReply>, reply: sendUnaryData<LocateReply>) => reply(null, { image: '', blobs: request.digests.map(() => ({ holders: [], seekers: [], first: true })) }),
     });
     const bound = await new Promise<number>((resolve, reject) => {
       server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) => (error ? reject(error) : resolve(at)));
@@ -63,6 +65,9 @@ export class TestMaster {
         case 'heartbeat':
           this.heartbeats++;
           if (this.acks) this.send({ $case: 'heartbeatAck', value: { sequence: kind.value.sequence } });
+          return;
+        case 'images':
+          this.images.push(kind.value);
           return;
         case 'status':
           this.reports.push(kind.value);

@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { teardownHost } from '../../../../agent/main.ts';
+import type { HeldImage } from '../../../../model/image.ts';
 import { assignment } from '../../../unit/agent/pods/specs.ts';
 import { AgentHost, until } from './host.ts';
 import { TestMaster } from './master.ts';
@@ -37,7 +38,7 @@ describe('a session', () => {
     expect(master.hellos[0]?.status).toMatchObject({ id: 'n1', address: '192.0.2.1', os: 'linux', version: '1.2.3', bootId: expect.stringMatching(/^[\da-f-]{36}$/) });
     expect(master.hellos[0]?.status.capacity.cpus).toBeGreaterThan(0);
     expect(master.reports[0]).toMatchObject({ full: true, pods: [] });
-    master.send({ $case: 'peers', value: { upsert: [{ id: 'n2', address: '192.0.2.2', subnet: '10.32.2.0/24', vtepMac: '0e:74:0a:20:02:00' }], remove: [], full: true } });
+    master.send({ $case: 'peers', value: { upsert: [{ id: 'n2', address: '192.0.2.2', subnet: '10.32.2.0/24', vtepMac: '0e:74:0a:20:02:00', blobPort: 0 }], remove: [], full: true } });
     master.assign([assignment('p1')]);
     await until(ready('p1'));
     await until(() => host.kernel.peers.length === 1);
@@ -120,10 +121,27 @@ describe('a session', () => {
     expect(master.sessions).toBe(1);
   });
 
+  test('tells of its images: all of them to each master, then what changes', async () => {
+    const names = (at: number) => master.images[at]?.upsert.map((text) => (JSON.parse(text) as HeldImage).names.map(({ name }) => name));
+    await host.start(address());
+    await until(() => master.images.length === 1);
+    expect(names(0)).toEqual([['docker.io/library/busybox:latest']]);
+    host.images.add('vote:2');
+    await until(() => master.images.length === 2);
+    expect([names(1), master.images[1]]).toEqual([[['docker.io/library/vote:2']], expect.objectContaining({ full: false, remove: [] })]);
+    await host.images.remove('vote:2');
+    await until(() => master.images.length === 3);
+    expect(master.images[2]).toMatchObject({ full: false, upsert: [], remove: [expect.stringMatching(/^sha256:/)] });
+    host.images.add('vote:3');
+    master.stream?.end();
+    await until(() => master.images.some(({ full }, at) => full && at > 2));
+    expect(names(master.images.findLastIndex(({ full }) => full))).toEqual([['docker.io/library/busybox:latest'], ['docker.io/library/vote:3']]);
+  });
+
   test('without a master an agent starts from disk: pods, addresses, routes', async () => {
     await host.start(address());
     await until(() => master.hellos.length === 2);
-    master.send({ $case: 'peers', value: { upsert: [{ id: 'n2', address: '192.0.2.2', subnet: '10.32.2.0/24', vtepMac: '0e:74:0a:20:02:00' }], remove: [], full: true } });
+    master.send({ $case: 'peers', value: { upsert: [{ id: 'n2', address: '192.0.2.2', subnet: '10.32.2.0/24', vtepMac: '0e:74:0a:20:02:00', blobPort: 0 }], remove: [], full: true } });
     master.assign([assignment('p1')]);
     await until(() => ready('p1')() && host.kernel.peers.length === 1);
     await host.stop();
