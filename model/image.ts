@@ -26,6 +26,8 @@ export interface ImageName {
   readonly name: string;
   /** When somebody gave it this name: a pull, a load or a push, not a copy from another node. Milliseconds since the epoch. */
   readonly since: number;
+  /** How it came by it; absent when nobody took note. */
+  readonly from?: 'archive' | 'registry';
 }
 
 export interface HeldLayer extends BlobDescriptor {

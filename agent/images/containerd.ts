@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import { choosePlatform, type Descriptor, isIndex, type Manifest, parseIndex, parseManifest } from '../../lib/oci/manifest.ts';
-import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
+import { choosePlatform, type Descriptor, isIndex, type Manifest, parseIndex, parseManifest, sha256 } from '../../lib/oci/manifest.ts';
+import { type ImageReference, isDigest, normaliseReference, parseReference, readableName } from '../../lib/oci/reference.ts';
+import { isTransient } from '../../lib/oci/retry.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import { ContentService } from '../../proto/gen/containerd/content.ts';
@@ -12,15 +13,19 @@ import { type Image, ImagesService } from '../../proto/gen/containerd/images.ts'
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { defaultSnapshotter } from '../runtime/containerd.ts';
-import { hostPlatform } from '../runtime/host.ts';
+import { hostPlatform, isEmulated } from '../runtime/host.ts';
 import { orNothing } from '../runtime/context.ts';
-import type { ImageHandle, Images } from '../runtime/port.ts';
+import type { ImageHandle, ImageRecord, Images, PullOptions } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
 import { ContentStore } from './content.ts';
 import { copyUp } from './copy-up.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';
-import { HeldImages, sinceLabel } from './held.ts';
-import { isUnpacked, unpack } from './unpack.ts';
+import { Downloads } from './downloads.ts';
+import { HeldImages } from './held.ts';
+import { checkPlatform, pullImage } from './pull.ts';
+import { arrival, collectRecords, namesToRemove } from './records.ts';
+import type { BlobSources } from './source.ts';
+import { isUnpacked, unpack, type UnpackOptions } from './unpack.ts';
 import { watchImages } from './watch.ts';
 
 export interface ContainerdImagesOptions {
@@ -30,6 +35,12 @@ export interface ContainerdImagesOptions {
   readonly snapshotter?: string;
   /** Images are mounted below it for a moment, to copy from them. Absent: the directory of containerd's socket. */
   readonly runDir?: string;
+  /** Where pulls get images from, in this order. Absent: from nowhere. */
+  readonly sources?: readonly BlobSources[];
+  /** Throws `exhausted` when there is no room for so many bytes more. Absent: there always is. */
+  readonly admit?: (bytes: number) => Promise<void>;
+  /** Between 0 and 1, for jitter. */
+  readonly random?: () => number;
 }
 
 interface Known {
@@ -39,6 +50,10 @@ interface Known {
 }
 
 const leasePrefix = 'tsorch-images-';
+/** Of pulls: they outlast an agent, so that the next one goes on where this one was. */
+const pullPrefix = 'tsorch-pull-';
+/** Blobs under way at a time. */
+const downloadWidth = 6;
 /** A lease outlives a crashed agent by at most this. */
 const leaseMs = 24 * 3600_000;
 
@@ -53,8 +68,12 @@ export class ContainerdImages implements Images {
   /** Look-ups under way, by reference: pods of one image begin together. */
   readonly #asked = new Map<string, Promise<ImageHandle>>();
   readonly #held: HeldImages;
+  readonly #options: ContainerdImagesOptions;
+  /** What is under way to this host. */
+  readonly downloads = new Downloads(downloadWidth);
 
   constructor(options: ContainerdImagesOptions) {
+    this.#options = options;
     this.#client = options.client;
     this.#held = new HeldImages(options.client);
     this.#clock = options.clock;
@@ -79,22 +98,54 @@ export class ContainerdImages implements Images {
     const image = await this.#find(reference);
     const digest = image.target?.digest ?? '';
     const known = await this.#read(image, reference);
+    checkPlatform(known.document, hostPlatform(), isEmulated, readableName(reference));
     if (!(await isUnpacked({ client: this.#client, snapshotter: this.#snapshotter }, known.chainId))) {
       await this.#underLease((lease) => this.#unpack(known, lease));
     }
     return { reference: normaliseReference(reference), digest, chainId: known.chainId, config: known.document.config };
   }
 
-  async list(): Promise<readonly { readonly references: readonly string[]; readonly digest: string; readonly size: number }[]> {
+  async list(): Promise<readonly ImageRecord[]> {
     const { images } = await this.#client.call(ImagesService.list, { filters: [] });
-    const byDigest = new Map<string, { references: string[]; digest: string; size: number }>();
-    for (const image of images) {
-      const digest = image.target?.digest ?? '';
-      const entry = byDigest.get(digest) ?? { references: [], digest, size: await this.#size(image) };
-      entry.references.push(image.name);
-      byDigest.set(digest, entry);
+    return await collectRecords(images, (image) => this.#size(image));
+  }
+
+  async pull(text: string, options: PullOptions): Promise<ImageHandle> {
+    const { credentials, signal, progress } = options;
+    const reference = parseReference(text);
+    const name = readableName(text);
+    const over = new AbortController();
+    try {
+      const sources = (await Promise.all((this.#options.sources ?? []).map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
+      if (sources.length === 0) throw new TsorchError('unsupported', `this node pulls from nowhere, so ${name} must be loaded`, { hint: 'load it with `tsorch image load`' });
+      return await this.#underPullLease(normaliseReference(text), async (lease) => {
+        const { target, path, manifest, document } = await pullImage({
+          reference, name, sources, store: new ContentStore(this.#client, lease), downloads: this.downloads, platform: hostPlatform(), emulated: isEmulated, clock: this.#clock,
+          random: this.#options.random ?? Math.random, signal, progress: progress ?? (() => {}), ...(this.#options.admit ? { admit: this.#options.admit } : {}),
+          unpack: (of, to, ready, unpacked) => this.#unpack({ manifest: of, document: to, chainId: chainIds(to.diffIds).at(-1) ?? '' }, lease, { ready, unpacked, signal }),
+        });
+        const known = { manifest, document, chainId: chainIds(document.diffIds).at(-1) ?? '' };
+        for (const [at, descriptor] of path.entries()) {
+          const next = path[at + 1];
+          await this.#label(descriptor.digest, next ? { 'containerd.io/gc.ref.content.m.0': next.digest } : contentLabels(manifest));
+        }
+        this.#known.set(target.digest, known);
+        await this.#registerPulled(reference, target);
+        this.#log.info('image pulled', { image: name, digest: target.digest });
+        return { reference: normaliseReference(text), digest: target.digest, chainId: known.chainId, config: document.config };
+      });
+    } finally {
+      over.abort();
     }
-    return [...byDigest.values()].map((entry) => ({ ...entry, references: entry.references.sort() })).sort((a, b) => ((a.references[0] ?? '') < (b.references[0] ?? '') ? -1 : 1));
+  }
+
+  /** A tag that is here is moved only by a pull of the tag itself. */
+  async #registerPulled({ registry, repository, tag, digest }: ImageReference, target: Descriptor): Promise<void> {
+    const labels = arrival('registry', this.#clock.now());
+    await this.#register(`${registry}/${repository}@${target.digest}`, target, labels);
+    if (tag === undefined) return;
+    const tagged = `${registry}/${repository}:${tag}`;
+    if (digest === undefined || !(await orNothing(this.#client.call(ImagesService.get, { name: tagged })))) await this.#register(tagged, target, labels);
   }
 
   held(): Promise<readonly HeldImage[]> {
@@ -113,12 +164,13 @@ export class ContainerdImages implements Images {
         const document = parseImage(await store.read(manifest.config.digest), `configuration ${manifest.config.digest}`);
         progress?.(`loading ${references.join(', ')}`);
         const known = { manifest, document, chainId: chainIds(document.diffIds).at(-1) ?? '' };
-        await this.#unpack(known, lease, progress);
+        await this.#unpack(known, lease, progress ? { progress } : {});
         await this.#label(target.digest, contentLabels(manifest));
         this.#known.set(target.digest, known);
       }
       // Only when all are complete: a name never points at half an image.
-      for (const { target, references } of images) for (const name of references) await this.#register(name, target);
+      const labels = arrival('archive', this.#clock.now());
+      for (const { target, references } of images) for (const name of references) await this.#register(name, target, labels);
       const names = images.flatMap((image) => image.references);
       this.#log.info('images loaded', { references: names.join(' ') });
       return names;
@@ -129,8 +181,8 @@ export class ContainerdImages implements Images {
     const image = await this.#find(reference);
     const { images } = await this.#client.call(ImagesService.list, { filters: [] });
     const digest = image.target?.digest ?? '';
-    // By digest it goes under all its names.
-    const names = isDigest(reference) ? images.filter((other) => other.target?.digest === digest).map((other) => other.name) : [image.name];
+    const own = images.filter((other) => other.target?.digest === digest).map((other) => other.name);
+    const names = namesToRemove(isDigest(reference) ? null : image.name, own);
     for (const [index, name] of names.entries()) {
       await orNothing(this.#client.call(ImagesService.delete, { name, sync: index === names.length - 1 }, { deadlineMs: 120_000 }));
     }
@@ -144,11 +196,13 @@ export class ContainerdImages implements Images {
 
   async #find(reference: string): Promise<Image> {
     const name = normaliseReference(reference);
-    const found = await orNothing(this.#client.call(ImagesService.get, { name }));
-    if (found?.image) return found.image;
     const digest = isDigest(name) ? name : name.split('@')[1];
+    const repository = digest === undefined || isDigest(name) ? '' : name.replace(/(:[^/@]*)?@.*$/, '');
+    for (const known of new Set([name, ...(repository === '' ? [] : [`${repository}@${digest}`])])) {
+      const found = await orNothing(this.#client.call(ImagesService.get, { name: known }));
+      if (found?.image) return found.image;
+    }
     if (digest !== undefined) {
-      const repository = isDigest(name) ? '' : name.replace(/(:[^/@]*)?@.*$/, '');
       const { images } = await this.#client.call(ImagesService.list, { filters: [] });
       for (const image of images) {
         if (repository !== '' && image.name.replace(/(:[^/@]*)?(@.*)?$/, '') !== repository) continue;
@@ -157,7 +211,7 @@ export class ContainerdImages implements Images {
         if (repository === '' && (await orNothing(this.#read(image, image.name)))?.manifest.config.digest === digest) return image;
       }
     }
-    throw new TsorchError('not-found', `image ${name} is not on this host`, { hint: 'load it with `tsorch image load`' });
+    throw new TsorchError('not-found', `image ${readableName(reference)} is not on this host`, { hint: 'load it with `tsorch image load`' });
   }
 
   async #read(image: Image, reference: string): Promise<Known> {
@@ -185,9 +239,9 @@ export class ContainerdImages implements Images {
     }
   }
 
-  async #unpack(known: Known, lease: string, progress?: (message: string) => void): Promise<void> {
+  async #unpack(known: Known, lease: string, options: Omit<UnpackOptions, 'client' | 'snapshotter' | 'lease'> = {}): Promise<void> {
     const { manifest, document, chainId } = known;
-    await unpack({ client: this.#client, snapshotter: this.#snapshotter, lease, ...(progress ? { progress } : {}) }, manifest.layers, document.diffIds);
+    await unpack({ ...options, client: this.#client, snapshotter: this.#snapshotter, lease }, manifest.layers, document.diffIds);
     if (chainId !== '') await this.#label(manifest.config.digest, { [`containerd.io/gc.ref.snapshot.${this.#snapshotter}`]: chainId });
   }
 
@@ -197,17 +251,33 @@ export class ContainerdImages implements Images {
     await this.#client.call(ContentService.update, { info: { digest, size: 0, labels: { ...labels } }, updateMask: { paths } });
   }
 
-  /** `since` is when somebody gave it this name, see model/image.ts. */
-  async #register(name: string, target: Descriptor, since = this.#clock.now()): Promise<void> {
-    const image: Image = {
-      name, labels: { [sinceLabel]: String(since) }, updatedAt: undefined,
-      target: { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations: {} },
-    };
+  /** `labels` say how and when somebody gave it this name. */
+  async #register(name: string, target: Descriptor, labels: Readonly<Record<string, string>>): Promise<void> {
+    const image: Image = { name, labels: { ...labels }, updatedAt: undefined, target: { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations: {} } };
     try {
       await this.#client.call(ImagesService.create, { image });
     } catch (error) {
       if (!isCode(error, 'conflict')) throw error;
-      await this.#client.call(ImagesService.update, { image, updateMask: { paths: ['target', `labels.${sinceLabel}`] } });
+      await this.#client.call(ImagesService.update, { image, updateMask: { paths: ['target', 'labels'] } });
+    }
+  }
+
+  /** What an attempt that failed has got stays for the next one, unless there is no use in a next one. */
+  async #underPullLease<T>(name: string, task: (lease: string) => Promise<T>): Promise<T> {
+    const id = `${pullPrefix}${sha256(name).slice('sha256:'.length, 'sha256:'.length + 16)}`;
+    try {
+      await this.#client.call(LeasesService.create, { id, labels: { 'containerd.io/gc.expire': new Date(this.#clock.now() + leaseMs).toISOString() } });
+    } catch (error) {
+      if (!isCode(error, 'conflict')) throw error;
+    }
+    let keep = false;
+    try {
+      return await task(id);
+    } catch (error) {
+      keep = isTransient(error) || isCode(error, 'aborted');
+      throw error;
+    } finally {
+      if (!keep) await this.#client.call(LeasesService.delete, { id, sync: false }).catch((error: unknown) => this.#log.warn('a lease stays until it expires', { lease: id, error }));
     }
   }
 

@@ -1,6 +1,8 @@
 /** containerd's content store as a blob store, under a lease. */
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
+import type { Descriptor } from '../../lib/oci/manifest.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContentService, WriteAction, type WriteReply, type WriteRequest } from '../../proto/gen/containerd/content.ts';
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
@@ -87,7 +89,57 @@ export class ContentStore implements BlobStore {
       throw writeFailure(error, expected);
     }
   }
+
+  async receive({ digest, size }: Descriptor, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
+    // The same for every attempt: that is how containerd knows what it has of it.
+    const ref = `tsorch-blob-${digest}`;
+    await this.#keep(digest);
+    const { writer, offset: start } = await this.#resume(ref, digest, size);
+    if (writer === null) return told?.(size);
+    let offset = start;
+    try {
+      told?.(offset);
+      for await (const piece of pieces(await open(offset))) {
+        await writer.send({ action: WriteAction.WRITE, ref, offset, data: piece });
+        offset += piece.length;
+        told?.(offset);
+      }
+      // All of it must be there, or the next attempt could not go on.
+      await writer.settle();
+      if (offset < size) throw new TsorchError('unavailable', `blob ${digest} ended after ${offset} of ${size} bytes`);
+      await writer.commit({ action: WriteAction.COMMIT, ref, offset, total: size, expected: digest });
+    } catch (error) {
+      // Only what is acknowledged is known to stay.
+      await writer.settle().catch(() => {});
+      writer.cancel();
+      if (statusOf(error) === status.ALREADY_EXISTS) return told?.(size);
+      const failure = writeFailure(error, digest);
+      if (isCode(failure, 'invalid')) await this.#client.call(ContentService.abort, { ref }).catch(() => {});
+      throw failure;
+    }
+  }
+
+  /** Where to go on; no writer when the blob is here. */
+  async #resume(ref: string, digest: string, size: number): Promise<{ readonly writer: Writer; readonly offset: number } | { readonly writer: null; readonly offset: 0 }> {
+    for (let tries = 1; ; tries++) {
+      const writer = new Writer(this.#client, ref, this.#lease);
+      try {
+        const { offset } = await writer.exchange({ action: WriteAction.STAT, ref, total: size, expected: digest });
+        if (offset <= size) return { writer, offset };
+        writer.cancel();
+        await this.#client.call(ContentService.abort, { ref });
+      } catch (error) {
+        writer.cancel();
+        if (statusOf(error) === status.ALREADY_EXISTS) return { writer: null, offset: 0 };
+        if (!(error instanceof TsorchError) || !/locked/.test(error.message) || tries === locked.tries) throw writeFailure(error, digest);
+        await sleep(locked.ms);
+      }
+    }
+  }
 }
+
+/** A blob's next writer is let in when the one before has been taken note of as gone. */
+const locked = { tries: 100, ms: 50 };
 
 function writeFailure(error: unknown, expected: string | null): unknown {
   if (!(error instanceof TsorchError)) return error;
@@ -99,16 +151,22 @@ function writeFailure(error: unknown, expected: string | null): unknown {
 async function* pieces(data: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
   let waiting: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of data) {
-    for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + pieceBytes - bytes);
-      waiting.push(part);
-      bytes += part.length;
-      at += part.length;
-      if (bytes < pieceBytes) continue;
-      yield Buffer.concat(waiting);
-      [waiting, bytes] = [[], 0];
+  try {
+    for await (const chunk of data) {
+      for (let at = 0; at < chunk.length; ) {
+        const part = chunk.subarray(at, at + pieceBytes - bytes);
+        waiting.push(part);
+        bytes += part.length;
+        at += part.length;
+        if (bytes < pieceBytes) continue;
+        yield Buffer.concat(waiting);
+        [waiting, bytes] = [[], 0];
+      }
     }
+  } catch (error) {
+    // What came before it is as good as the rest.
+    if (bytes > 0) yield Buffer.concat(waiting);
+    throw error;
   }
   if (bytes > 0) yield Buffer.concat(waiting);
 }
@@ -146,8 +204,17 @@ class Writer {
     if (!room || this.#unanswered > window) await this.#reply();
   }
 
-  async exchange(request: Partial<WriteRequest>): Promise<void> {
+  /** Sends, and resolves to the answer. */
+  async exchange(request: Partial<WriteRequest>): Promise<WriteReply> {
     await this.send(request);
+    let last: WriteReply | undefined;
+    while (this.#unanswered > 0) last = await this.#reply();
+    if (!last) throw new TsorchError('internal', 'containerd has answered before it was asked');
+    return last;
+  }
+
+  /** Waits until all is acknowledged. */
+  async settle(): Promise<void> {
     while (this.#unanswered > 0) await this.#reply();
   }
 
@@ -160,11 +227,12 @@ class Writer {
     this.#stream.cancel();
   }
 
-  async #reply(): Promise<void> {
+  async #reply(): Promise<WriteReply> {
     for (;;) {
-      if (this.#replies.shift()) {
+      const reply = this.#replies.shift();
+      if (reply) {
         this.#unanswered--;
-        return;
+        return reply;
       }
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended) throw new TsorchError('unavailable', 'containerd ended a write of its own accord');

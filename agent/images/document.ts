@@ -32,6 +32,7 @@ export function parseImage(data: Uint8Array, what: string): ImageDocument {
     config: {
       architecture: value.architecture ?? '',
       os: value.os ?? 'linux',
+      ...(value.variant ? { variant: value.variant } : {}),
       entrypoint: list(raw.Entrypoint),
       cmd: list(raw.Cmd),
       env: list(raw.Env),
@@ -58,6 +59,7 @@ interface RawHealthcheck {
 interface RawImage {
   readonly architecture?: string;
   readonly os?: string;
+  readonly variant?: string;
   readonly rootfs?: { readonly diff_ids?: readonly string[] };
   readonly config?: {
     readonly Entrypoint?: readonly string[] | string | null;

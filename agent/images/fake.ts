@@ -1,20 +1,32 @@
 /** Images in memory. Archives are read and checked as by the real one; layers are hashed, not kept. */
 import { createHash } from 'node:crypto';
-import { mediaTypes, sha256 } from '../../lib/oci/manifest.ts';
-import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
+import { type Clock, systemClock } from '../../lib/clock.ts';
+import { type Descriptor, type Manifest, mediaTypes, sha256 } from '../../lib/oci/manifest.ts';
+import { isDigest, normaliseReference, parseReference, readableName } from '../../lib/oci/reference.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import { hostArch, hostPlatform } from '../runtime/host.ts';
-import type { ImageConfig, ImageHandle, Images } from '../runtime/port.ts';
+import type { ImageConfig, ImageHandle, ImageRecord, Images, PullOptions } from '../runtime/port.ts';
 import { readArchive } from './archive.ts';
-import type { BlobStore } from './blobs.ts';
-import { chainIds, parseImage } from './document.ts';
+import { type BlobStore, chunks } from './blobs.ts';
+import { chainIds, type ImageDocument, parseImage } from './document.ts';
+import { Downloads } from './downloads.ts';
+import { pullImage } from './pull.ts';
+import { arrival, collectRecords, namesToRemove } from './records.ts';
+import type { BlobSources } from './source.ts';
+
+export interface FakeImagesOptions {
+  /** Where pulls get images from. Absent: from nowhere. */
+  readonly sources?: readonly BlobSources[];
+  readonly clock?: Clock;
+}
 
 interface FakeImage {
   readonly digest: string;
   readonly size: number;
   readonly chainId: string;
   readonly config: ImageConfig;
+  readonly from: 'archive' | 'registry';
   /** In the order in which they came. */
   readonly since: number;
 }
@@ -25,7 +37,16 @@ export class FakeImages implements Images {
   /** By normalised reference. */
   readonly #images = new Map<string, FakeImage>();
   readonly #watchers = new Set<() => void>();
-  #count = 0;
+  #last = 0;
+  readonly #blobs = new MemoryBlobs();
+  readonly #downloads = new Downloads(6);
+  readonly #sources: readonly BlobSources[];
+  readonly #clock: Clock;
+
+  constructor(options: FakeImagesOptions = {}) {
+    this.#sources = options.sources ?? [];
+    this.#clock = options.clock ?? systemClock;
+  }
 
   /** An image from nothing, for tests and hollow agents. */
   add(reference: string, config: Partial<ImageConfig> = {}): void {
@@ -34,7 +55,7 @@ export class FakeImages implements Images {
       architecture: hostArch, os: 'linux', entrypoint: [], cmd: ['sleep', '1000000'], env: [], workingDir: '', user: '', exposedPorts: [], volumes: [], labels: {},
       ...config,
     };
-    this.#images.set(name, { digest: sha256(`${name} ${JSON.stringify(whole)}`), size: 1 << 20, chainId: sha256(name), config: whole, since: ++this.#count });
+    this.#images.set(name, { digest: sha256(`${name} ${JSON.stringify(whole)}`), size: 1 << 20, chainId: sha256(name), config: whole, from: 'archive', since: this.#now() });
     this.#changed();
   }
 
@@ -45,27 +66,50 @@ export class FakeImages implements Images {
     return { reference: normaliseReference(reference), digest, chainId, config };
   }
 
-  async list(): Promise<readonly { readonly references: readonly string[]; readonly digest: string; readonly size: number }[]> {
-    const byDigest = new Map<string, { references: string[]; digest: string; size: number }>();
-    for (const [name, { digest, size }] of this.#images) {
-      const entry = byDigest.get(digest) ?? { references: [], digest, size };
-      entry.references.push(name);
-      byDigest.set(digest, entry);
+  async list(): Promise<readonly ImageRecord[]> {
+    const images = Array.from(this.#images, ([name, image]) => ({ name, image, labels: arrival(image.from, image.since), target: { digest: image.digest } }));
+    return await collectRecords(images, async ({ image }) => image.size);
+  }
+
+  async pull(text: string, options: PullOptions): Promise<ImageHandle> {
+    const { credentials, signal, progress } = options;
+    const reference = parseReference(text);
+    const name = readableName(text);
+    const over = new AbortController();
+    try {
+      const sources = (await Promise.all(this.#sources.map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
+      const { target, manifest, document } = await pullImage({
+        reference, name, sources, store: this.#blobs, downloads: this.#downloads, platform: hostPlatform(), emulated: () => false, clock: this.#clock, random: () => 0, signal,
+        progress: progress ?? (() => {}),
+        unpack: async (of, to, ready, unpacked) => {
+          checkCount(of, to);
+          for (const at of of.layers.keys()) {
+            await ready(at);
+            unpacked(at + 1);
+          }
+        },
+      });
+      const image: FakeImage = { digest: target.digest, size: sizeOf(manifest), chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, from: 'registry', since: this.#now() };
+      const { registry, repository, tag, digest } = reference;
+      this.#images.set(`${registry}/${repository}@${target.digest}`, image);
+      const tagged = `${registry}/${repository}:${tag}`;
+      if (tag !== undefined && (digest === undefined || !this.#images.has(tagged))) this.#images.set(tagged, image);
+      this.#changed();
+      return { reference: normaliseReference(text), digest: image.digest, chainId: image.chainId, config: image.config };
+    } finally {
+      over.abort();
     }
-    return [...byDigest.values()].map((entry) => ({ ...entry, references: entry.references.sort() })).sort((a, b) => ((a.references[0] ?? '') < (b.references[0] ?? '') ? -1 : 1));
   }
 
   async load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]> {
     const store = new MemoryBlobs();
     const images = await readArchive(archive, store, hostPlatform());
     const read = await Promise.all(images.map(async (image) => ({ ...image, document: parseImage(await store.read(image.manifest.config.digest), 'image configuration') })));
-    for (const { manifest, document } of read) {
-      if (manifest.layers.length !== document.diffIds.length) throw new TsorchError('invalid', `the image has ${manifest.layers.length} layers, but its configuration speaks of ${document.diffIds.length}`);
-    }
+    for (const { manifest, document } of read) checkCount(manifest, document);
     for (const { references, target, manifest, document } of read) {
       progress?.(`loading ${references.join(', ')}`);
-      const size = [manifest.config, ...manifest.layers].reduce((sum, blob) => sum + blob.size, 0);
-      for (const name of references) this.#images.set(name, { digest: target.digest, size, chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, since: ++this.#count });
+      const image: FakeImage = { digest: target.digest, size: sizeOf(manifest), chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, from: 'archive', since: this.#now() };
+      for (const name of references) this.#images.set(name, image);
     }
     this.#changed();
     return read.flatMap((image) => image.references);
@@ -75,16 +119,17 @@ export class FakeImages implements Images {
     const name = this.#find(reference);
     const digest = this.#images.get(name)?.digest;
     if (digest === undefined) throw notHere(reference);
-    for (const [other, image] of this.#images) if (other === name || (isDigest(reference) && image.digest === digest)) this.#images.delete(other);
+    const names = Array.from(this.#images).flatMap(([other, image]) => (image.digest === digest ? [other] : []));
+    for (const each of namesToRemove(isDigest(reference) ? null : name, names)) this.#images.delete(each);
     this.#changed();
   }
 
   /** None of its layers is here: there is nothing to be had from memory. */
   async held(): Promise<readonly HeldImage[]> {
     const byDigest = new Map<string, HeldImage>();
-    for (const [name, { digest, size, since }] of this.#images) {
+    for (const [name, { digest, size, since, from }] of this.#images) {
       const before = byDigest.get(digest)?.names ?? [];
-      byDigest.set(digest, { target: { mediaType: mediaTypes.manifest, digest, size: 1 }, names: [...before, { name, since }], config: digest, size, documents: [], layers: [] });
+      byDigest.set(digest, { target: { mediaType: mediaTypes.manifest, digest, size: 1 }, names: [...before, { name, since, from }], config: digest, size, documents: [], layers: [] });
     }
     return [...byDigest.values()];
   }
@@ -92,6 +137,12 @@ export class FakeImages implements Images {
   watch(changed: () => void, signal: AbortSignal): void {
     this.#watchers.add(changed);
     signal.addEventListener('abort', () => this.#watchers.delete(changed), { once: true });
+  }
+
+  /** No two at the same time: the order in which they came is to be told. */
+  #now(): number {
+    this.#last = Math.max(this.#clock.now(), this.#last + 1);
+    return this.#last;
   }
 
   #changed(): void {
@@ -105,17 +156,30 @@ export class FakeImages implements Images {
 
   #find(reference: string): string {
     const name = normaliseReference(reference);
-    if (!isDigest(name)) return name;
-    return [...this.#images].find(([, image]) => image.digest === name)?.[0] ?? name;
+    if (this.#images.has(name)) return name;
+    const digest = isDigest(name) ? name : name.split('@')[1];
+    if (digest === undefined) return name;
+    const repository = isDigest(name) ? null : name.replace(/(:[^/@]*)?@.*$/, '');
+    return [...this.#images].find(([other, image]) => image.digest === digest && (repository === null || other.replace(/(:[^/@]*)?(@.*)?$/, '') === repository))?.[0] ?? name;
   }
 }
 
 function notHere(reference: string): TsorchError {
-  return new TsorchError('not-found', `image ${normaliseReference(reference)} is not on this host`, { hint: 'load it with `tsorch image load`' });
+  return new TsorchError('not-found', `image ${readableName(reference)} is not on this host`, { hint: 'load it with `tsorch image load`' });
+}
+
+function checkCount(manifest: Manifest, document: ImageDocument): void {
+  if (manifest.layers.length !== document.diffIds.length) throw new TsorchError('invalid', `the image has ${manifest.layers.length} layers, but its configuration speaks of ${document.diffIds.length}`);
+}
+
+function sizeOf(manifest: Manifest): number {
+  return [manifest.config, ...manifest.layers].reduce((sum, blob) => sum + blob.size, 0);
 }
 
 class MemoryBlobs implements BlobStore {
   readonly #known = new Set<string>();
+  /** What an attempt left behind. */
+  readonly #partial = new Map<string, Buffer>();
   readonly #documents = new Map<string, Buffer>();
 
   async write(expected: string | null, size: number, data: AsyncIterable<Uint8Array>): Promise<string> {
@@ -130,6 +194,24 @@ class MemoryBlobs implements BlobStore {
     this.#known.add(digest);
     if (size <= mostDocument) this.#documents.set(digest, Buffer.concat(parts));
     return digest;
+  }
+
+  async receive({ digest, size }: Descriptor, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
+    if (this.#known.has(digest)) return told?.(size);
+    let data = this.#partial.get(digest) ?? Buffer.alloc(0);
+    try {
+      const parts = await open(data.length);
+      told?.(data.length);
+      for await (const part of parts) {
+        data = Buffer.concat([data, part]);
+        told?.(data.length);
+      }
+    } finally {
+      this.#partial.set(digest, data);
+    }
+    if (data.length < size) throw new TsorchError('unavailable', `blob ${digest} ended after ${data.length} of ${size} bytes`);
+    this.#partial.delete(digest);
+    await this.write(digest, size, chunks(data));
   }
 
   async has(digest: string): Promise<boolean> {

@@ -10,9 +10,7 @@ import { milliseconds } from '../runtime/context.ts';
 import { hostPlatform } from '../runtime/host.ts';
 import { ContentStore } from './content.ts';
 import { parseImage } from './document.ts';
-
-/** A label of image records: when the image was given this name, see model/image.ts. */
-export const sinceLabel = 'tsorch.since';
+import { arrivalOf } from './records.ts';
 
 interface Parts {
   /** Index, manifest and configuration, as far as there are. */
@@ -39,7 +37,7 @@ export class HeldImages {
       if (!image.target) continue;
       const entry = byTarget.get(image.target.digest) ?? { target: image.target, names: [] as ImageName[] };
       byTarget.set(image.target.digest, entry);
-      entry.names.push({ name: image.name, since: sinceOf(image) });
+      entry.names.push({ name: image.name, ...sinceOf(image) });
     }
     const found: HeldImage[] = [];
     for (const { target, names } of byTarget.values()) {
@@ -99,7 +97,7 @@ function describe(target: Descriptor, names: readonly ImageName[], { documents, 
   };
 }
 
-function sinceOf(image: Image): number {
-  const told = Number(image.labels[sinceLabel]);
-  return told > 0 ? told : milliseconds(image.updatedAt, 0);
+function sinceOf(image: Image): Omit<ImageName, 'name'> {
+  const { from, since = milliseconds(image.updatedAt, 0) } = arrivalOf(image.labels);
+  return { since, ...(from === undefined ? {} : { from }) };
 }

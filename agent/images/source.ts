@@ -10,6 +10,8 @@ import type { ImageReference } from '../../lib/oci/reference.ts';
 export interface BlobSource {
   /** For people: `registry.example.com`, `node-2`. */
   readonly name: string;
+  /** The registry itself: when it has not got something, there is no such thing. */
+  readonly decides: boolean;
   /**
    * The manifest or index that the reference names: that of its digest where it has one, else of its tag. A source that cannot tell what
    * a tag means says `not-found` to it. `forbidden` and `unauthenticated` when it would with other credentials, `unavailable` when it
@@ -28,11 +30,13 @@ export interface SourceDocument {
 
 /** Who knows sources. Asked at the beginning of each pull; all answers together are tried in the order given. */
 export interface BlobSources {
-  /** Empty when there is none for this image. Never takes long: a source that must be looked for is found when it is asked. */
-  for(reference: ImageReference, context: PullContext): readonly BlobSource[];
+  /** Empty when there is none for this image. Takes no time to speak of: a source that must be looked for is looked for when it is asked. */
+  for(reference: ImageReference, context: PullContext): Promise<readonly BlobSource[]>;
 }
 
 export interface PullContext {
   /** For the image's registry; null is anonymous. */
   readonly credentials: RegistryCredentials | null;
+  /** Fires when the pull is over, one way or the other. */
+  readonly over: AbortSignal;
 }

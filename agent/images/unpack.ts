@@ -8,6 +8,7 @@ import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
 import { chainIds } from './document.ts';
+import { forUnpacking } from './layers.ts';
 import { withoutOrphans } from '../runtime/snapshots.ts';
 
 export interface UnpackOptions {
@@ -15,6 +16,11 @@ export interface UnpackOptions {
   readonly snapshotter: string;
   readonly lease: string;
   readonly progress?: (message: string) => void;
+  /** Resolves when the layer's blob is in the store; absent: all are. */
+  readonly ready?: (index: number) => Promise<void>;
+  /** Hears how many layers are unpacked. */
+  readonly unpacked?: (layers: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 /** Resolves to the chain id of all layers, empty for an image without any. Throws `invalid` for a corrupt layer. */
@@ -24,6 +30,8 @@ export async function unpack(options: UnpackOptions, layers: readonly Descriptor
   for (const [index, chainId] of chainIds(diffIds).entries()) {
     const [layer, diffId] = [layers[index], diffIds[index]];
     if (!layer || diffId === undefined) break;
+    await options.ready?.(index);
+    options.signal?.throwIfAborted();
     // First kept, then looked for: what is there cannot be collected in between.
     await options.client.call(LeasesService.addResource, { id: options.lease, resource: { id: chainId, type: `snapshots/${options.snapshotter}` } });
     if (!(await isUnpacked(options, chainId))) {
@@ -31,6 +39,7 @@ export async function unpack(options: UnpackOptions, layers: readonly Descriptor
       await unpackLayer(options, layer, diffId, chainId, parent);
     }
     parent = chainId;
+    options.unpacked?.(index + 1);
   }
   return parent;
 }
@@ -43,10 +52,10 @@ export async function isUnpacked(options: Pick<UnpackOptions, 'client' | 'snapsh
 async function unpackLayer(options: UnpackOptions, layer: Descriptor, diffId: string, chainId: string, parent: string): Promise<void> {
   const { client, snapshotter, lease } = options;
   const key = `tsorch-unpack-${randomBytes(8).toString('hex')} ${chainId}`;
-  const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key, parent, labels: { 'containerd.io/snapshot.ref': chainId } }, { lease }));
   try {
-    const diff = { mediaType: layer.mediaType, digest: layer.digest, size: layer.size, annotations: {} };
-    const { applied } = await client.call(DiffService.apply, { diff, mounts }, { lease, deadlineMs: null });
+    const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key, parent, labels: { 'containerd.io/snapshot.ref': chainId } }, { lease }));
+    const diff = { ...forUnpacking(layer), annotations: {} };
+    const { applied } = await client.call(DiffService.apply, { diff, mounts }, { lease, deadlineMs: null, ...(options.signal ? { signal: options.signal } : {}) });
     if (applied?.digest !== diffId) throw new TsorchError('invalid', `layer ${layer.digest} unpacks to ${applied?.digest ?? 'nothing'} instead of ${diffId}`, { hint: 'the image is damaged: make or fetch it again' });
     await client.call(SnapshotsService.commit, { snapshotter, name: chainId, key, labels: {} }, { lease });
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Reads what the spec builder must know of this host. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { amd64Variant, type Platform, platformOf } from '../../lib/oci/platform.ts';
@@ -20,6 +20,14 @@ let platform: Platform | undefined;
 /** What images this host runs. */
 export function hostPlatform(): Platform {
   return (platform ??= { ...platformOf(hostArch), ...(hostArch === 'amd64' ? { variant: amd64Variant(processorFlags()) } : {}) });
+}
+
+/** Names of architectures in the kernel's registry of interpreters, where they differ. */
+const emulators: Readonly<Record<string, string>> = { amd64: 'x86_64', '386': 'i386', arm64: 'aarch64' };
+
+/** Whether the kernel hands programs of this platform to an emulator. */
+export function isEmulated({ os, architecture }: Platform): boolean {
+  return os === 'linux' && /^\w+$/.test(architecture) && existsSync(`/proc/sys/fs/binfmt_misc/qemu-${emulators[architecture] ?? architecture}`);
 }
 
 function processorFlags(): ReadonlySet<string> {

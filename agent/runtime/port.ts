@@ -4,6 +4,7 @@
  *
  * Every call is idempotent: an agent that died in the middle calls again and gets the same result.
  */
+import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
 import type { HeldImage } from '../../model/image.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 
@@ -68,6 +69,8 @@ export interface ImageHandle {
 export interface ImageConfig {
   readonly architecture: string;
   readonly os: string;
+  /** Of the architecture: `v7`. */
+  readonly variant?: string;
   readonly entrypoint: readonly string[];
   readonly cmd: readonly string[];
   readonly env: readonly string[];
@@ -129,11 +132,35 @@ export interface ExecProcess {
   readonly exit: Promise<ExitStatus>;
 }
 
+export interface PullOptions {
+  /** For the image's registry; null is anonymous. */
+  readonly credentials: RegistryCredentials | null;
+  readonly signal: AbortSignal;
+  readonly progress?: (progress: PullProgress) => void;
+}
+
+export type PullProgress =
+  | { readonly kind: 'downloading'; readonly bytes: number; readonly total: number }
+  | { readonly kind: 'unpacking'; readonly layers: number; readonly total: number };
+
+export interface ImageRecord {
+  readonly references: readonly string[];
+  readonly digest: string;
+  /** Bytes, packed. */
+  readonly size: number;
+  /** How it came here last; absent when that was before anybody took note. */
+  readonly from?: 'archive' | 'registry';
+  /** When that was, milliseconds since the epoch. */
+  readonly since?: number;
+}
+
 /** Images on this host. */
 export interface Images {
   /** The image, unpacked; `not-found` when it is not here. */
   get(reference: string): Promise<ImageHandle>;
-  list(): Promise<readonly { readonly references: readonly string[]; readonly digest: string; readonly size: number }[]>;
+  list(): Promise<readonly ImageRecord[]>;
+  /** Brings the image here, unpacked; also when it is here, since a tag may have moved. Errors as the registry gave them. */
+  pull(reference: string, options: PullOptions): Promise<ImageHandle>;
   /** Loads a docker-save or OCI-layout tar; returns the references it held. Layers already here are not written again. */
   load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]>;
   remove(reference: string): Promise<void>;

@@ -53,6 +53,19 @@ export function parseReference(text: string): ImageReference {
   };
 }
 
+/** The reference of what an image's name stood for: `redis:7` and a digest → `docker.io/library/redis:7@sha256:…`. One that has a digest keeps it. */
+export function withDigest(text: string, digest: string | undefined): string {
+  const full = normaliseReference(text);
+  return digest === undefined || full.includes('@') || isDigest(full) ? full : `${full}@${digest}`;
+}
+
+/** What people know the image by: the reference as written, less a digest behind a tag. */
+export function readableName(text: string): string {
+  const at = text.indexOf('@');
+  const name = at < 0 ? text : text.slice(0, at);
+  return at >= 0 && name.lastIndexOf(':') > name.lastIndexOf('/') ? name : text;
+}
+
 /** The full form: `redis` → `docker.io/library/redis:latest`. A digest alone stays as it is. Throws `invalid`. */
 export function normaliseReference(text: string): string {
   if (isDigest(text)) return text;

@@ -36,7 +36,7 @@ const digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
 const blob = { mediaType: text, digest, size: amount };
 
 const heldImage = Compile(Type.Object({
-  target: Type.Object(blob), names: Type.Array(Type.Object({ name: text, since: Type.Number() }), { maxItems: 1000 }), config: digest, size: amount,
+  target: Type.Object(blob), names: Type.Array(Type.Object({ name: text, since: Type.Number(), from: Type.Optional(Type.Union([Type.Literal('archive'), Type.Literal('registry')])) }), { maxItems: 1000 }), config: digest, size: amount,
   documents: Type.Array(digest, { maxItems: 100 }), layers: Type.Array(Type.Object({ ...blob, diffId: digest, here: Type.Boolean() }), { maxItems: 1000 }),
 }));
 

@@ -47,7 +47,7 @@ function imagesContract(name: string, open: () => Promise<Subject>): void {
       const [first, second] = image.layers.map((layer) => `sha256:${digestOf(layer)}`);
       expect(handle.chainId).toBe(`sha256:${digestOf(`${first} ${second}`)}`);
       expect((await images.get('docker.io/team/two:v2')).digest).toBe(handle.digest);
-      expect(await images.list()).toEqual([{ references: ['docker.io/library/one:latest', 'docker.io/team/two:v2'], digest: handle.digest, size: image.config.length + image.layers.reduce((sum, layer) => sum + layer.length, 0) }]);
+      expect(await images.list()).toMatchObject([{ from: 'archive', references: ['docker.io/library/one:latest', 'docker.io/team/two:v2'], digest: handle.digest, size: image.config.length + image.layers.reduce((sum, layer) => sum + layer.length, 0) }]);
       expect((await images.get(handle.digest)).digest).toBe(handle.digest);
       await images.remove('one');
       expect(await names()).toEqual(['docker.io/team/two:v2']);
