@@ -11,6 +11,7 @@ import type { Mount } from '../../proto/gen/containerd/types.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
 import { findInLayers } from '../runtime/image-files.ts';
+import { mountView } from '../runtime/layers.ts';
 import { withoutOrphans } from '../runtime/snapshots.ts';
 
 const run = promisify(execFile);
@@ -50,30 +51,16 @@ async function copy(root: string, path: string, target: string): Promise<boolean
   return true;
 }
 
-/** One layer alone needs no mount: its directory is what the image has. */
 async function withMounts<T>(mounts: readonly Mount[], point: string, use: (root: string) => Promise<T>): Promise<T> {
   const [mount] = mounts;
-  if (mounts.length !== 1 || !mount) throw new TsorchError('internal', `a view of the image has ${mounts.length} mounts instead of one`);
-  if (mount.type === 'bind') return await use(mount.source);
+  // One layer alone needs no mount: its directory is what the image has.
+  if (mounts.length === 1 && mount?.type === 'bind') return await use(mount.source);
   await mkdir(point, { recursive: true });
   try {
-    const { directory, options } = shorten(mount.options);
-    await run('mount', ['-t', mount.type, '-o', [...options, 'ro'].join(','), mount.source, point], { cwd: directory });
+    await mountView(mounts, point);
     return await use(point);
   } finally {
     unmountAll(point);
     await rmdir(point);
   }
-}
-
-/** The kernel takes a page of options, which many long layer paths exceed: they are given relative to what they share. */
-function shorten(options: readonly string[]): { readonly directory: string; readonly options: readonly string[] } {
-  const lower = options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length).split(':') ?? [];
-  const [first = '/'] = lower;
-  const directory = first.slice(0, first.lastIndexOf('/snapshots/') + '/snapshots/'.length);
-  if (directory === '' || !lower.every((path) => path.startsWith(directory))) return { directory: '/', options };
-  return {
-    directory,
-    options: options.map((option) => (option.startsWith('lowerdir=') ? `lowerdir=${lower.map((path) => path.slice(directory.length)).join(':')}` : option)),
-  };
 }

@@ -9,18 +9,19 @@ import { Batch, NetlinkSocket } from '../../lib/linux/netlink.ts';
 import { homeNetns } from '../../lib/linux/netns.ts';
 import { listRoutes, lookUpRoutes } from '../../lib/linux/route.ts';
 import { readSysctl } from '../../lib/linux/sysctl.ts';
+import { createNetnsOf } from '../../lib/linux/userns.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
-import { checkAddress, checkConfig, checkLocalConfig } from './checks.ts';
+import { checkAddress, checkConfig, checkLocalConfig, pinPath } from './checks.ts';
 import { translate } from './errors.ts';
 import { ensureRouting, ensureTunnel, findUnderlay, localMtu, podMtu, removeHost } from './host.ts';
 import { contains, isVethName, routeProtocol, staleLinkGroup, vethName } from './names.ts';
 import { describeChange, desiredPeers, planPeers, readPeers, writeChange } from './peers.ts';
 import type { Devices } from './peers.ts';
 import { attachLoopback, attachPod, detachPod, listPins, podLinkWorks } from './pods.ts';
-import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodNetwork } from './port.ts';
+import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodAttachment, PodNetwork } from './port.ts';
 
 /** The kernel takes microseconds, rarely a second. */
 const linkWaitMs = 3000;
@@ -106,12 +107,17 @@ export class LinuxPodNetwork implements PodNetwork {
     });
   }
 
-  async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
-    const { id, ip } = pod;
+  async attach(pod: PodAttachment): Promise<{ readonly netns: string }> {
+    const { id, ip, users } = pod;
     const what = `attaching pod ${id}`;
-    if (ip === null) return { netns: translate(what, () => attachLoopback(id, (this.#local ?? this.#ready().config).netnsDir)) };
+    if (ip === null) {
+      const { netnsDir } = this.#local ?? this.#ready().config;
+      if (users !== undefined) await createNetnsOf(users, pinPath(netnsDir, id));
+      return { netns: translate(what, () => attachLoopback(id, netnsDir)) };
+    }
     const { subnet, netnsDir, mtu } = this.#placeOf(ip);
     checkAddress(subnet, { id, ip });
+    if (users !== undefined) await createNetnsOf(users, pinPath(netnsDir, id));
     const netns = translate(what, () => attachPod(this.#open(), { id, ip }, { netnsDir, mtu }));
     for (let waited = 0; !translate(what, () => podLinkWorks(this.#open(), pod.id)); waited++) {
       if (waited === linkWaitMs) throw new TsorchError('timeout', `${what}: its network device did not come up in ${linkWaitMs} ms`);

@@ -12,14 +12,22 @@ export interface PodNetwork {
   prepareLocal(config: LocalNetworkConfig): Promise<void>;
   /** Routes to every other node's pods; adds, changes and removes until they are as given. */
   setPeers(peers: readonly Peer[]): Promise<void>;
-  /** A pinned namespace with `eth0` at `ip`; with nothing but loopback when `ip` is null. Idempotent. */
-  attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }>;
+  /** A pinned namespace with `eth0` at the pod's address, or nothing but loopback. Idempotent. */
+  attach(pod: PodAttachment): Promise<{ readonly netns: string }>;
   /** Removes namespace, address and routes. Succeeds when there is nothing. */
   detach(podId: string): Promise<void>;
   /** Pods attached now, by what the kernel says. */
   list(): Promise<readonly { readonly id: string; readonly ip: string | null }[]>;
   /** Removes all of it, for `leave` and `down`. */
   teardown(): Promise<void>;
+}
+
+export interface PodAttachment {
+  readonly id: string;
+  /** null: nothing but loopback. */
+  readonly ip: string | null;
+  /** Path of the pin of a user namespace that the network namespace shall belong to; absent: the host's. */
+  readonly users?: string;
 }
 
 export interface HostNetworkConfig {

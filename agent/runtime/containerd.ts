@@ -8,19 +8,23 @@ import type { ContainerSpec } from '../../model/spec.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { ensureCgroup2, readCgroupLayout } from './cgroup.ts';
+import { updateBlkio } from './cgroup-limits.ts';
 import { type ContainerdClient, jsonAny } from './client.ts';
-import { decodeKnown, getContainer, orNothing, type RuntimeContext } from './context.ts';
-import { type AccountCache, createContainer } from './create.ts';
+import { decodeKnown, getContainer, knownContainer, orNothing, type RuntimeContext } from './context.ts';
+import { createContainer } from './create.ts';
 import { execInContainer, sweepExecs } from './exec.ts';
 import { runtimeFailure } from './failure.ts';
 import { readHostFacts } from './host.ts';
 import { containerdId } from './ids.ts';
+import type { AccountCache } from './inputs.ts';
 import { Limit } from './limit.ts';
-import { chooseRuntime } from './oci-runtime.ts';
+import { chooseRuntime, holdControllers } from './oci-runtime.ts';
 import type { CreateRequest, ExecProcess, ExecRequest, ExitStatus, Runtime, RuntimeContainer } from './port.ts';
+import { PodUsers } from './pod-users.ts';
 import { removeContainer } from './remove.ts';
 import { specJson } from './spec/oci.ts';
 import { resourceUpdate } from './spec/resources.ts';
+import { sweepStaging } from './staging.ts';
 import { containerState } from './state.ts';
 import { waitForExit } from './wait.ts';
 import { type WatchHandlers, watchEvents } from './watch.ts';
@@ -50,13 +54,15 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
   const oci = await chooseRuntime({ clock, log, ...(options.runtime === undefined ? {} : { prefer: options.runtime }) });
   const layout = await readCgroupLayout();
   const cgroupPrefix = options.cgroupPrefix ?? defaultCgroupPrefix;
-  await ensureCgroup2(layout, cgroupPrefix);
+  await Promise.all([ensureCgroup2(layout, cgroupPrefix), holdControllers(cgroupPrefix, clock)]);
   const context: RuntimeContext = {
     client, oci, layout, cgroupPrefix, runDir, clock, log,
     host: await readHostFacts(layout),
     snapshotter: options.snapshotter ?? defaultSnapshotter,
     known: new Map(),
+    users: await PodUsers.open(runDir),
   };
+  await sweepStaging(runDir);
   await sweepExecs(context);
   return new ContainerdRuntime(context, options.parallel ?? Math.max(4, 2 * availableParallelism()));
 }
@@ -120,14 +126,24 @@ export class ContainerdRuntime implements Runtime {
     void watchEvents(this.context, handlers, () => this.list(), signal);
   }
 
-  async update(id: string, limits: ContainerSpec['limits']): Promise<void> {
-    const { resources, warnings } = resourceUpdate(limits, this.context.host.swapLimits);
-    for (const warning of warnings) this.context.log.warn(warning, { container: id });
+  async update(id: string, limits: ContainerSpec['limits'], blkio?: ContainerSpec['blkio']): Promise<readonly string[]> {
+    const { client, host, layout } = this.context;
+    const { resources, warnings } = resourceUpdate(limits, host);
     try {
-      await this.context.client.call(TasksService.update, { containerId: containerdId(id), resources: jsonAny('LinuxResources', specJson(resources)) });
+      await client.call(TasksService.update, { containerId: containerdId(id), resources: jsonAny('LinuxResources', specJson(resources)) });
     } catch (error) {
       if (isCode(error, 'not-found')) throw new TsorchError('conflict', `container ${id} is not running`, { cause: error });
       throw runtimeFailure(error, `container ${id}`);
     }
+    const known = await knownContainer(this.context, id);
+    return [...warnings, ...(known ? await updateBlkio(layout, known.cgroup, blkio) : [])];
+  }
+
+  async users(podId: string): Promise<string> {
+    return (await this.context.users.of(podId)).path;
+  }
+
+  release(podId: string): Promise<void> {
+    return this.context.users.release(podId);
   }
 }

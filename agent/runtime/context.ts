@@ -8,12 +8,14 @@ import type { CgroupLayout } from './cgroup.ts';
 import type { ContainerdClient } from './client.ts';
 import { containerdId } from './ids.ts';
 import type { OciRuntime } from './oci-runtime.ts';
+import type { PodUsers } from './pod-users.ts';
 import type { HostFacts } from './spec/facts.ts';
 
 export interface RuntimeContext {
   readonly client: ContainerdClient;
   readonly host: HostFacts;
-  readonly layout: CgroupLayout;
+  /** Read again when a controller had to be mounted later. */
+  layout: CgroupLayout;
   readonly oci: OciRuntime;
   readonly snapshotter: string;
   readonly cgroupPrefix: string;
@@ -22,6 +24,7 @@ export interface RuntimeContext {
   readonly log: Log;
   /** Containers met so far, by containerd's id. */
   readonly known: Map<string, Known>;
+  readonly users: PodUsers;
 }
 
 export interface Known {
@@ -29,16 +32,29 @@ export interface Known {
   readonly podId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly cgroup: string;
+  /** What it has besides layer, record and process; absent: nothing. */
+  readonly assets?: Assets;
   /** An OOM kill was reported; the second sign of the same one is not. */
   oom: boolean;
+}
+
+/** Things of a container's own that its removal takes away. Noted before they are made. */
+export interface Assets {
+  /** A directory in memory that other containers share as /dev/shm. */
+  readonly shm?: true;
+  /** How many images it has mounted. */
+  readonly images?: number;
+  /** The quota project of its writable layer, and how many bytes that may take. */
+  readonly project?: number;
+  readonly layerSize?: number;
 }
 
 const extension = 'tsorch.container';
 
 /** Kept with the record in an extension, because labels are limited to 4 KiB. */
 export function encodeKnown(known: Omit<Known, 'oom'>): Record<string, Any> {
-  const { id, podId, labels, cgroup } = known;
-  return { [extension]: { typeUrl: extension, value: Buffer.from(JSON.stringify({ id, podId, labels, cgroup })) } };
+  const { id, podId, labels, cgroup, assets } = known;
+  return { [extension]: { typeUrl: extension, value: Buffer.from(JSON.stringify({ id, podId, labels, cgroup, assets })) } };
 }
 
 /** Remembers it too. null for a record that is not ours. */
@@ -57,6 +73,14 @@ export async function getContainer(context: RuntimeContext, id: string): Promise
   const { container } = await context.client.call(ContainersService.get, { id: containerdId(id) });
   if (!container) throw new TsorchError('not-found', `there is no container ${id}`);
   return container;
+}
+
+/** What is remembered of a container by our id; null when there is none. */
+export async function knownContainer(context: RuntimeContext, id: string): Promise<Known | null> {
+  const known = context.known.get(containerdId(id));
+  if (known) return known;
+  const reply = await orNothing(context.client.call(ContainersService.get, { id: containerdId(id) }));
+  return reply?.container ? decodeKnown(context, reply.container) : null;
 }
 
 /** `undefined` instead of a `not-found` error. */

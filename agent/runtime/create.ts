@@ -1,90 +1,106 @@
 /** Makes a container: writable layer, record, process that waits to be started. Every step finds what an earlier try left. */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { makeFifo } from '../../lib/linux/fifo.ts';
+import { closeSync } from 'node:fs';
+import { inNetns, openNetns } from '../../lib/linux/netns.ts';
+import { writeSysctl } from '../../lib/linux/sysctl.ts';
+import { setDomainnameOf } from '../../lib/linux/uts.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { Options as RuncOptions } from '../../proto/gen/containerd/runc.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
-import { type CreateTaskRequest, TasksService } from '../../proto/gen/containerd/tasks.ts';
+import { TasksService } from '../../proto/gen/containerd/tasks.ts';
 import type { Any, Mount } from '../../proto/gen/containerd/types.ts';
+import { makeAssets } from './assets.ts';
+import { writeCgroupLimits } from './cgroup-limits.ts';
 import { jsonAny } from './client.ts';
-import { encodeKnown, orNothing, type RuntimeContext } from './context.ts';
+import { type Assets, encodeKnown, orNothing, type RuntimeContext } from './context.ts';
 import { resolveDevices } from './devices.ts';
-import { runtimeFailure } from './failure.ts';
-import { containerdId, pathSegment } from './ids.ts';
-import { layerDirectories, readAccountFiles } from './image-files.ts';
+import { containerdId } from './ids.ts';
+import { type AccountCache, accountFiles, readAndBuild } from './inputs.ts';
 import { namedRuntime, type OciRuntime } from './oci-runtime.ts';
+import type { Users } from './pod-users.ts';
 import type { CreateRequest, RuntimeContainer } from './port.ts';
-import { removeRecords } from './remove.ts';
-import { type BuiltSpec, buildSpec } from './spec/build.ts';
+import { removeContainer, removeRecords } from './remove.ts';
+import type { BuiltSpec } from './spec/build.ts';
+import type { HostDevice } from './spec/facts.ts';
 import { specJson } from './spec/oci.ts';
-import { parseSecurityOptions } from './spec/security.ts';
-import { type AccountFiles, resolveAccount } from './spec/user.ts';
+import { Staging } from './staging.ts';
 import { containerState } from './state.ts';
 import { withoutOrphans } from './snapshots.ts';
-
-const createDeadlineMs = 120_000;
-/** How long an earlier try of ours, cut off, may take to be rolled back by containerd. */
-const rollbackMs = 15_000;
-/** After it what is half made is not being made any more. */
-const orphanMs = 1000;
-
-/** Account files by chain id: the same image is started many times. */
-export type AccountCache = Map<string, AccountFiles>;
+import { createTask } from './task.ts';
+import { wantedAssets } from './wanted-assets.ts';
 
 export async function createContainer(context: RuntimeContext, accounts: AccountCache, request: CreateRequest): Promise<RuntimeContainer> {
   const id = containerdId(request.id);
   const oci = request.spec.runtime === undefined ? context.oci : await namedRuntime(request.spec.runtime);
+  const staging = new Staging(context.runDir, id);
+  const assets = wantedAssets(context, id, request);
+  const users = request.spec.userns === 'private' ? await context.users.of(request.podId) : null;
   // Unknown before the first container of an image: only the snapshot tells where the layers are.
   const first = accounts.has(request.image.chainId) ? null : await prepare(context, id, request);
   let built: BuiltSpec;
+  let devices: readonly HostDevice[];
   try {
-    built = await build(context, await accountFiles(accounts, request.image.chainId, first), request);
+    devices = await resolveDevices(request.spec);
+    built = await readAndBuild(context, await accountFiles(accounts, request.image.chainId, first), request, devices, users, staging);
   } catch (error) {
     await removeRecords(context, id);
     throw error;
   }
-  for (const warning of built.warnings) context.log.warn(warning, { container: request.id });
-  const [mounts, existing] = await Promise.all([first ?? prepare(context, id, request), record(context, id, request, built, oci)]);
-  if (existing) return existing;
-  const pid = await createTask(context, id, request, mounts, oci);
-  return { id: request.id, podId: request.podId, labels: request.labels, state: 'created', pid, ...(built.warnings.length > 0 ? { warnings: built.warnings } : {}) };
+  const [mounts, existing] = await Promise.all([first ?? prepare(context, id, request), record(context, id, request, built, assets, { name: oci.shim, options: runcOptions(oci, users) })]);
+  const warnings = [...built.warnings];
+  let pid = existing?.pid ?? 0;
+  if (!existing) {
+    setNetworkSysctls(request.netns, built.outside.network);
+    const special = users !== null || Object.keys(assets).length > 0;
+    const made = special ? await orNone(context, id, staging, () => makeAssets(context, id, request, assets, users, devices, mounts, staging)) : { mounts, warnings: [] };
+    warnings.push(...made.warnings);
+    try {
+      pid = await createTask(context, id, request, made.mounts, runcOptions(oci, users));
+    } finally {
+      if (special) await staging.takeDown();
+    }
+  }
+  if (existing === null || existing.state === 'created') {
+    if (built.outside.domainname !== undefined) setDomainnameOf(pid, built.outside.domainname);
+    warnings.push(...(await limit(context, request, built)));
+  }
+  for (const warning of warnings) context.log.warn(warning, { container: request.id });
+  const container: RuntimeContainer = existing ?? { id: request.id, podId: request.podId, labels: request.labels, state: 'created', pid };
+  return warnings.length > 0 ? { ...container, warnings } : container;
 }
 
-async function accountFiles(accounts: AccountCache, chainId: string, mounts: readonly Mount[] | null): Promise<AccountFiles> {
-  const cached = accounts.get(chainId);
-  if (cached) return cached;
-  const files = await readAccountFiles(layerDirectories(mounts ?? []));
-  if (accounts.size >= 256) accounts.clear();
-  accounts.set(chainId, files);
-  return files;
-}
-
-async function build(context: RuntimeContext, files: AccountFiles, request: CreateRequest): Promise<BuiltSpec> {
-  const { spec, image } = request;
-  const [devices, seccompProfile] = await Promise.all([resolveDevices(spec), readProfile(parseSecurityOptions(spec.securityOpt).seccomp)]);
-  return buildSpec({
-    request,
-    host: context.host,
-    account: resolveAccount(spec.user ?? image.config.user, spec.groupAdd, files),
-    devices,
-    seccompProfile,
-    cgroupsPath: cgroupPath(context, request),
-  });
-}
-
-function cgroupPath(context: RuntimeContext, request: CreateRequest): string {
-  return `/${context.cgroupPrefix}/${pathSegment(request.podId)}/${pathSegment(request.id)}`;
-}
-
-async function readProfile(seccomp: string): Promise<string | null> {
-  if (seccomp === 'default' || seccomp === 'unconfined') return null;
-  if (seccomp.trimStart().startsWith('{')) return seccomp;
+function setNetworkSysctls(netns: string | null, sysctls: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(sysctls);
+  const fd = netns === null || entries.length === 0 ? undefined : openNetns(netns);
+  if (fd === undefined) return;
   try {
-    return await readFile(seccomp, 'utf8');
-  } catch (cause) {
-    throw new TsorchError('invalid', `seccomp profile ${seccomp} cannot be read on this host`, { cause, hint: 'give an absolute path that exists on every host of the service' });
+    // Dots separate, but slashes in the names of interfaces stand for dots there.
+    inNetns(fd, () => entries.forEach(([name, value]) => void writeSysctl(name.replace(/[./]/g, (c) => (c === '.' ? '/' : '.')), value)));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Nothing is left of the container when something of it cannot be made. */
+async function orNone<T>(context: RuntimeContext, id: string, staging: Staging, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    await staging.takeDown();
+    await removeRecords(context, id);
+    throw error;
+  }
+}
+
+/** Limits that are ours to write. Without them the container shall not start, so it is made anew. */
+async function limit(context: RuntimeContext, request: CreateRequest, built: BuiltSpec): Promise<readonly string[]> {
+  const { blkio, limits } = request.spec;
+  if (blkio === undefined && limits.cpuRealtimeRuntime === undefined) return [];
+  try {
+    return await writeCgroupLimits(context.layout, built.spec.linux.cgroupsPath, request.spec);
+  } catch (error) {
+    await removeContainer(context, request.id);
+    throw error;
   }
 }
 
@@ -104,14 +120,14 @@ async function prepare(context: RuntimeContext, id: string, request: CreateReque
 }
 
 /** Writes the record. One that is there already is replaced, unless its process exists: then that is the answer. */
-async function record(context: RuntimeContext, id: string, request: CreateRequest, built: BuiltSpec, oci: OciRuntime): Promise<RuntimeContainer | null> {
+async function record(context: RuntimeContext, id: string, request: CreateRequest, built: BuiltSpec, assets: Assets, runtime: { readonly name: string; readonly options: Any | undefined }): Promise<RuntimeContainer | null> {
   const { client, snapshotter } = context;
-  const known = { id: request.id, podId: request.podId, labels: request.labels, cgroup: built.spec.linux.cgroupsPath };
+  const known = { id: request.id, podId: request.podId, labels: request.labels, cgroup: built.spec.linux.cgroupsPath, ...(Object.keys(assets).length === 0 ? {} : { assets }) };
   const container = {
     id,
     labels: { 'tsorch.pod': request.podId.slice(0, 200) },
     image: request.image.reference,
-    runtime: { name: oci.shim, options: runcOptions(oci) },
+    runtime,
     spec: jsonAny('Spec', specJson(built.spec)),
     snapshotter,
     snapshotKey: id,
@@ -131,54 +147,8 @@ async function record(context: RuntimeContext, id: string, request: CreateReques
   return null;
 }
 
-function runcOptions(oci: OciRuntime): Any | undefined {
+function runcOptions(oci: OciRuntime, users: Users | null): Any | undefined {
   if (oci.binary === null) return undefined;
-  return { typeUrl: 'containerd.runc.v1.Options', value: Buffer.from(RuncOptions.encode({ binaryName: oci.binary, root: '', systemdCgroup: false }).finish()) };
-}
-
-async function createTask(context: RuntimeContext, id: string, request: CreateRequest, mounts: readonly Mount[], oci: OciRuntime): Promise<number> {
-  const { client, clock } = context;
-  const { tty, stdinOpen } = request.spec;
-  const task: CreateTaskRequest = {
-    containerId: id,
-    rootfs: [...mounts],
-    stdin: stdinOpen ? await stdinFifo(context, id) : '',
-    stdout: request.stdout,
-    stderr: tty ? '' : request.stderr,
-    terminal: tty,
-    options: runcOptions(oci),
-  };
-  const since = clock.monotonic();
-  for (;;) {
-    try {
-      return (await client.call(TasksService.create, task, { deadlineMs: createDeadlineMs })).pid;
-    } catch (error) {
-      const waited = clock.monotonic() - since;
-      if (!isHalfMade(error) || waited > rollbackMs) {
-        const failure = runtimeFailure(error, `container ${request.id}`);
-        // What may have happened stays for the next try; what failed for good leaves nothing.
-        if (!(failure instanceof TsorchError && failure.retryable)) await removeRecords(context, id);
-        throw failure;
-      }
-      const there = await orNothing(client.call(TasksService.get, { containerId: id, execId: '' }));
-      if (there?.process) return there.process.pid;
-      // A shim that never made its container, left by a containerd that died: nobody else takes it back.
-      if (waited > orphanMs) await orNothing(client.call(TasksService.delete, { containerId: id }));
-      await clock.sleep(50);
-    }
-  }
-}
-
-/** An earlier try was cut off, and containerd is still making the task or taking it back. */
-function isHalfMade(error: unknown): boolean {
-  return isCode(error, 'conflict') || (error instanceof TsorchError && error.code === 'internal' && /mkdir .*: file exists/.test(error.message));
-}
-
-/** Nobody needs to write into it: as long as it is there, the container's input does not end. */
-async function stdinFifo(context: RuntimeContext, id: string): Promise<string> {
-  const directory = join(context.runDir, 'stdin');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const path = join(directory, id);
-  makeFifo(path);
-  return path;
+  const owner = users?.start ?? 0;
+  return { typeUrl: 'containerd.runc.v1.Options', value: Buffer.from(RuncOptions.encode({ binaryName: oci.binary, root: '', systemdCgroup: false, ioUid: owner, ioGid: owner }).finish()) };
 }

@@ -41,16 +41,19 @@ async function walk(source: string, target: string, permissions: string): Promis
 }
 
 function device(path: string, info: { readonly rdev: number; readonly mode: number; readonly uid: number; readonly gid: number; isBlockDevice(): boolean }, permissions: string): HostDevice {
-  const rdev = BigInt(info.rdev);
   return {
     path,
     type: info.isBlockDevice() ? 'b' : 'c',
-    // glibc's dev_t: the minor is split around the major.
-    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
-    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn & 0xffffffffn)),
+    ...deviceNumbers(info.rdev),
     mode: info.mode & 0o7777,
     uid: info.uid,
     gid: info.gid,
     permissions,
   };
+}
+
+/** glibc's dev_t: the minor is split around the major. */
+export function deviceNumbers(device: number): { readonly major: number; readonly minor: number } {
+  const rdev = BigInt(device);
+  return { major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)), minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn & 0xffffffffn)) };
 }

@@ -1,6 +1,8 @@
 /** Names on containerd's side. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { TsorchError } from '../../model/errors.ts';
+import type { CreateRequest } from './port.ts';
 
 const accepted = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 const longest = 76;
@@ -27,4 +29,14 @@ export function shimSocket(address: string, namespace: string, group: string): s
 /** A name that is safe as one directory of a cgroup path. */
 export function pathSegment(name: string): string {
   return /^[A-Za-z0-9][\w.-]{0,199}$/.test(name) ? name : containerdId(name);
+}
+
+/** `/<prefix>/[<cgroup_parent>/]<pod>/<container>`. `invalid` for a parent that leads out of it. */
+export function cgroupPath(prefix: string, request: Pick<CreateRequest, 'id' | 'podId' | 'spec'>): string {
+  const parent = (request.spec.cgroupParent ?? '').split('/').filter((part) => part !== '');
+  const bad = parent.find((part) => !/^[\w@:-][\w@:.-]{0,199}$/.test(part));
+  if (bad !== undefined) {
+    throw new TsorchError('invalid', `cgroup_parent: ${JSON.stringify(request.spec.cgroupParent)} is no path of a cgroup`, { hint: 'write names with slashes between; the place is below the cgroup of this host\'s pods' });
+  }
+  return `/${[prefix, ...parent, pathSegment(request.podId), pathSegment(request.id)].join('/')}`;
 }

@@ -94,6 +94,21 @@ export async function claimControllers(layout: CgroupLayout, clock: Clock): Prom
   }
 }
 
+/**
+ * Keeps what `claimControllers` mounted: a directory of this host's prefix in each says that somebody uses it, also while no
+ * container is there. (Another host of this machine may have unmounted it just before.)
+ */
+export async function holdControllers(prefix: string, clock: Clock): Promise<void> {
+  for (;;) {
+    const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8')).filter((m) => m.type === 'cgroup' && m.source === mountSource);
+    if (mounts.length === 0) return;
+    for (const { target } of mounts) await mkdir(join(target, prefix), { recursive: true });
+    const after = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
+    if (mounts.every(({ target }) => after.some((m) => m.type === 'cgroup' && m.target === target))) return;
+    await claimControllers(await readCgroupLayout(), clock);
+  }
+}
+
 /** Undoes `claimControllers` where no agent uses it any more. */
 export async function releaseControllers(log: Log): Promise<void> {
   const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));

@@ -24,8 +24,15 @@ export interface Runtime {
   exec(id: string, request: ExecRequest): Promise<ExecProcess>;
   /** Calls back at every exit and OOM kill until the signal fires; re-subscribes by itself and then calls `resync`. */
   watch(handlers: { exit(id: string, status: ExitStatus): void; oom(id: string): void; resync(): void }, signal: AbortSignal): void;
-  /** Live change of limits. */
-  update(id: string, limits: ContainerSpec['limits']): Promise<void>;
+  /** Live change of limits: what is absent is not limited any more. Returns what could not be had as asked for. */
+  update(id: string, limits: ContainerSpec['limits'], blkio?: ContainerSpec['blkio']): Promise<readonly string[]>;
+  /**
+   * Path of the pin of the pod's user namespace, for pods with a container that has `userns: private`: made when it is not there.
+   * The pod's network namespace must belong to it. `unsupported` when this host cannot.
+   */
+  users(podId: string): Promise<string>;
+  /** The pod's containers are gone for good: frees what they had together. Succeeds when there is nothing. */
+  release(podId: string): Promise<void>;
 }
 
 export interface CreateRequest {
@@ -42,6 +49,12 @@ export interface CreateRequest {
   readonly netns: string | null;
   /** Mounts that volumes, secrets and network files need, sources resolved to host paths. */
   readonly mounts: readonly ResolvedMount[];
+  /** For `kind: image` mounts of the spec. Absent: none. */
+  readonly imageMounts?: readonly ImageMount[];
+  /** Ids of the pod's containers by name, for `pid: container:NAME` and `ipc: container:NAME`. Absent: none. */
+  readonly peers?: Readonly<Record<string, string>>;
+  /** Other containers of the pod join its IPC namespace and /dev/shm, as if it said `ipc: shareable`. */
+  readonly sharesIpc?: boolean;
   /** Environment besides the spec's and the image's. */
   readonly env: Readonly<Record<string, string>>;
   readonly sysctls: Readonly<Record<string, string>>;
@@ -55,6 +68,14 @@ export interface ResolvedMount {
   readonly target: string;
   readonly type: 'bind' | 'tmpfs';
   readonly options: readonly string[];
+}
+
+/** The content of an image, read-only, at a place in the container. */
+export interface ImageMount {
+  readonly image: ImageHandle;
+  readonly target: string;
+  /** A file or directory in the image; all of it when absent. */
+  readonly subpath?: string;
 }
 
 /** An image unpacked on this host. */

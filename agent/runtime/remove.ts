@@ -6,8 +6,9 @@ import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
+import { removeAssets } from './assets.ts';
 import { removeCgroup } from './cgroup.ts';
-import { decodeKnown, type Known, orNothing, type RuntimeContext } from './context.ts';
+import { type Known, knownContainer, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId, shimSocket } from './ids.ts';
 import { SIGKILL } from './spec/signal.ts';
 
@@ -16,25 +17,31 @@ const killDeadlineMs = 30_000;
 export async function removeContainer(context: RuntimeContext, id: string): Promise<void> {
   const containerId = containerdId(id);
   await removeTask(context, containerId);
-  const known = context.known.get(containerId) ?? (await lookUp(context, containerId));
+  const known = await knownContainer(context, id);
+  if (known?.assets) await removeAssets(context, containerId, known.assets);
   await Promise.all([known && removeTraces(context, known), removeLayer(context, containerId)]);
   await removeRecord(context, containerId);
 }
 
-/** Writable layer and record, of a container without a process. */
+/** Writable layer, assets and record, of a container without a process. */
 export async function removeRecords(context: RuntimeContext, containerId: string): Promise<void> {
+  const assets = context.known.get(containerId)?.assets;
+  if (assets) await removeAssets(context, containerId, assets);
   await removeLayer(context, containerId);
   await removeRecord(context, containerId);
 }
 
 async function removeTraces(context: RuntimeContext, known: Known): Promise<void> {
-  const { layout, client } = context;
+  const { layout, client, cgroupPrefix } = context;
   const pod = dirname(known.cgroup);
   // The OCI runtime has removed the container's own by now, as a rule. The pod's stays while other containers of it are there.
-  if (!(await removeCgroup(layout, pod))) {
+  let gone = await removeCgroup(layout, pod);
+  if (!gone) {
     await removeCgroup(layout, known.cgroup, true);
-    await removeCgroup(layout, pod);
+    gone = await removeCgroup(layout, pod);
   }
+  // What `cgroup_parent` put in between goes with its last pod.
+  for (let parent = dirname(pod); gone && parent.length > cgroupPrefix.length + 1; parent = dirname(parent)) gone = await removeCgroup(layout, parent);
   await removeStaleSocket(shimSocket(client.socket, client.namespace, known.podId));
 }
 
@@ -75,11 +82,6 @@ async function killAndWait(context: RuntimeContext, containerId: string): Promis
   const { client } = context;
   const killed = await orNothing(client.call(TasksService.kill, { containerId, execId: '', signal: SIGKILL, all: false }).then(() => true));
   if (killed) await orNothing(client.call(TasksService.wait, { containerId, execId: '' }, { deadlineMs: killDeadlineMs }));
-}
-
-async function lookUp(context: RuntimeContext, containerId: string) {
-  const reply = await orNothing(context.client.call(ContainersService.get, { id: containerId }));
-  return reply?.container ? decodeKnown(context, reply.container) : null;
 }
 
 /** A shim that was killed leaves its socket, where nobody answers any more. */

@@ -14,6 +14,9 @@ import { releaseControllers } from './oci-runtime.ts';
 import { findProcesses, isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
 import { removeStaleSocket } from './remove.ts';
 
+/** Of the run directory: those in which the runtime mounts. */
+const mountDirectories = ['mounts', 'shm', 'userns'];
+
 export interface TeardownOptions {
   readonly stateDir: string;
   readonly runDir: string;
@@ -31,15 +34,16 @@ export async function stopContainerd(options: TeardownOptions): Promise<void> {
   const { log, clock } = options;
   const paths = daemonPaths(options.stateDir, options.runDir);
   const prefix = options.cgroupPrefix ?? defaultCgroupPrefix;
-  const layout = await readCgroupLayout();
   const sockets = await shimSockets(paths);
   const used = await access(paths.root).then(() => true, () => false);
   if (used) await removeContainers(options).catch((error: unknown) => log.warn('containers could not be removed one by one, ending them all', { error }));
+  // Not before: to remove containers a runtime is opened, which may mount controllers.
+  const layout = await readCgroupLayout();
   const daemon = await findDaemon(paths);
   if (daemon) await end(daemon, clock);
   await endLeftovers(paths, layout, prefix, clock);
   for (const socket of sockets) await removeStaleSocket(socket);
-  for (const target of mountsBelow([paths.root, paths.state, join(options.runDir, 'mounts')])) unmount(target);
+  for (const target of mountsBelow([paths.root, paths.state, ...mountDirectories.map((name) => join(options.runDir, name))])) unmount(target);
   await removeCgroup(layout, `/${prefix}`, true);
   // Shared by the hosts of one machine; the last one to go removes it.
   if (prefix.includes('/')) await removeCgroup(layout, `/${dirname(prefix)}`);
@@ -107,8 +111,8 @@ function mountsBelow(directories: readonly string[]): readonly string[] {
 }
 
 async function removeRunFiles(paths: DaemonPaths, runDir: string, log: Log): Promise<void> {
-  if (mountsBelow([paths.state, join(runDir, 'mounts')]).length > 0) return log.warn('something is still mounted, leaving the directory alone', { directory: paths.state });
+  if (mountsBelow([paths.state, ...mountDirectories.map((name) => join(runDir, name))]).length > 0) return log.warn('something is still mounted, leaving the directory alone', { directory: paths.state });
   await rm(paths.state, { recursive: true, force: true });
-  for (const name of ['exec', 'stdin', 'mounts']) await rm(join(runDir, name), { recursive: true, force: true });
+  for (const name of ['exec', 'stdin', ...mountDirectories]) await rm(join(runDir, name), { recursive: true, force: true });
   for (const file of [paths.socket, `${paths.socket}.ttrpc`, paths.record]) await unlink(file).catch(() => {});
 }

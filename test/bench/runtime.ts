@@ -104,7 +104,7 @@ report();
 async function floorBundles(asked: ReturnType<typeof request>): Promise<{ readonly bare: string; readonly whole: string }> {
   const { mounts } = await host.client.call(SnapshotsService.view, { snapshotter: 'overlayfs', key: 'floor', parent: asked.image.chainId, labels: { 'containerd.io/gc.root': 'yes' } });
   const account = { uid: 0, gid: 0, additionalGids: [0], home: '/root' };
-  const { spec } = buildSpec({ request: asked, host: host.runtime.context.host, account, devices: [], seccompProfile: null, cgroupsPath: `/${host.cgroupPrefix}/floor` });
+  const { spec } = buildSpec({ request: asked, host: host.runtime.context.host, account, devices: [], seccompProfile: null, cgroupsPath: `/${host.cgroupPrefix}/floor`, peers: {}, sharedShm: null, users: null });
   const { seccomp: _, ...linux } = spec.linux;
   const make = async (name: string, content: typeof spec) => {
     const directory = join(host.logDir, name);

@@ -5,32 +5,44 @@
 import { TsorchError } from '../../../model/errors.ts';
 import type { CreateRequest } from '../port.ts';
 import { processCapabilities, resolveCapabilities } from './capabilities.ts';
+import { deviceRules } from './device-rules.ts';
 import type { HostDevice, HostFacts } from './facts.ts';
-import { containerMounts, initPath, rootfsPropagation } from './mounts.ts';
-import type { OciDeviceRule, OciProcess, OciSeccomp, OciSpec } from './oci.ts';
+import { containerMounts, initPath, rootfsPropagation, type Shm } from './mounts.ts';
+import { containerNamespaces, ipcSharing } from './namespaces.ts';
+import type { OciProcess, OciSeccomp, OciSpec } from './oci.ts';
+import { platformWarnings } from './platform.ts';
 import { containerArgs, containerEnv, workingDir } from './process.ts';
 import { resolveResources } from './resources.ts';
 import { resolveRlimits } from './rlimits.ts';
 import { defaultSeccomp } from './seccomp/build.ts';
 import { customSeccomp } from './seccomp/custom.ts';
 import { parseSecurityOptions, type SecurityOptions } from './security.ts';
-import { resolveSysctls } from './sysctls.ts';
+import { resolveSysctls, type SplitSysctls, splitSysctls } from './sysctls.ts';
+import { idsPerPod } from './user-ids.ts';
 import type { Account } from './user.ts';
 
 export interface SpecInput {
   readonly request: CreateRequest;
   readonly host: HostFacts;
   readonly account: Account;
-  /** `devices:` of the stack file resolved, or all of the host's for a privileged container. */
+  /** `devices:` of the stack file resolved, or all of the host's for a privileged container. With a user namespace they are mounts too. */
   readonly devices: readonly HostDevice[];
   /** Text of the profile that `seccomp=<file>` names; null when none is. */
   readonly seccompProfile: string | null;
   /** Absolute, below the root of every cgroup hierarchy. */
   readonly cgroupsPath: string;
+  /** Pids of the containers whose namespaces it joins, by name. */
+  readonly peers: Readonly<Record<string, number>>;
+  /** The host's directory for /dev/shm, when it is shared with other containers. */
+  readonly sharedShm: string | null;
+  /** The pod's user namespace, with the first of its ids outside; null when the container has the host's. */
+  readonly users: { readonly path: string; readonly start: number } | null;
 }
 
 export interface BuiltSpec {
   readonly spec: OciSpec;
+  /** What the caller sets, because the container's root may not. */
+  readonly outside: Pick<SplitSysctls, 'network' | 'domainname'>;
   /** What could not be had as asked for, for people. */
   readonly warnings: readonly string[];
 }
@@ -50,10 +62,10 @@ export function buildSpec(input: SpecInput): BuiltSpec {
   const security = parseSecurityOptions(spec.securityOpt);
   const caps = resolveCapabilities({ privileged: spec.privileged, add: spec.capAdd, drop: spec.capDrop }, host.capabilities);
   const rlimits = resolveRlimits(spec.ulimits, host);
-  const limits = resolveResources(spec.limits, host.swapLimits);
+  const limits = resolveResources(spec.limits, host);
   const oom = oomScore(spec.oomScoreAdj, host);
   const init = spec.init ? requireInit(host) : null;
-  const mounts = containerMounts({ privileged: spec.privileged, readOnly: spec.readOnly, shmSize: spec.shmSize, resolved: request.mounts, mounts: spec.mounts, init });
+  const mounts = containerMounts({ privileged: spec.privileged, readOnly: spec.readOnly, shm: shmOf(input), hostSys: input.users !== null && request.netns === null, resolved: request.mounts, mounts: spec.mounts, init });
   const propagation = rootfsPropagation(mounts);
   const seccomp = seccompOf(input, security, caps.granted);
   const args = containerArgs(spec, image.config);
@@ -70,43 +82,61 @@ export function buildSpec(input: SpecInput): BuiltSpec {
     ...labelsOf(security, host),
     ...(oom.value === undefined ? {} : { oomScoreAdj: oom.value }),
   };
+  const sysctls = resolveSysctls({ sysctls: request.sysctls, hostNetwork: request.netns === null, hostIpc: spec.ipc === 'host', hostUts: spec.uts === 'host', domainname: request.domainname });
+  const split: SplitSysctls = input.users === null ? { inside: sysctls, network: {} } : splitSysctls(sysctls);
+  checkUsers(input);
+  const mappings = input.users === null ? null : [{ containerID: 0, hostID: input.users.start, size: idsPerPod }];
   return {
     spec: {
       ociVersion: '1.0.2',
-      hostname: request.hostname,
+      // Without a namespace of its own it would be the host's that is named anew.
+      ...(spec.uts === 'host' ? {} : { hostname: request.hostname }),
       root: { path: 'rootfs', readonly: spec.readOnly },
       process,
       mounts,
       annotations: { ...spec.annotations, [shimGroupAnnotation]: request.podId },
       linux: {
         cgroupsPath: input.cgroupsPath,
-        namespaces: namespaces(request.netns, host),
-        resources: { devices: deviceRules(spec.privileged, devices), ...limits.resources },
-        ...(devices.length === 0 ? {} : { devices: devices.map(({ path, type, major, minor, mode, uid, gid }) => ({ path, type, major, minor, fileMode: mode, uid, gid })) }),
+        namespaces: containerNamespaces({ spec, netns: request.netns, users: input.users?.path ?? null, cgroup: host.cgroup, peers: input.peers }),
+        ...(mappings === null ? {} : { uidMappings: mappings, gidMappings: mappings }),
+        resources: { devices: deviceRules(spec.privileged, devices, spec.deviceCgroupRules ?? []), ...limits.resources },
+        ...(devices.length === 0 || input.users !== null ? {} : { devices: devices.map(({ path, type, major, minor, mode, uid, gid }) => ({ path, type, major, minor, fileMode: mode, uid, gid })) }),
         maskedPaths: open ? [] : maskedPaths,
         readonlyPaths: open ? [] : readonlyPaths,
-        sysctl: resolveSysctls({ sysctls: request.sysctls, hostNetwork: request.netns === null, domainname: request.domainname }),
+        sysctl: split.inside,
         ...(seccomp === null ? {} : { seccomp }),
         ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
       },
     },
-    warnings: [...caps.warnings, ...rlimits.warnings, ...limits.warnings, ...oom.warnings],
+    outside: split,
+    warnings: [...platformWarnings(image, host), ...caps.warnings, ...rlimits.warnings, ...limits.warnings, ...oom.warnings],
   };
 }
 
-function namespaces(netns: string | null, host: HostFacts): readonly { readonly type: string; readonly path?: string }[] {
-  const own = [{ type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }];
-  // With one hierarchy a container sees its own limits only in a cgroup namespace; with several, the mounts alone show them.
-  const cgroup = host.cgroup === 'v2' ? [{ type: 'cgroup' }] : [];
-  // The host's network is had by leaving the entry out; naming the host's namespace fails in the runtimes.
-  return [...own, ...cgroup, ...(netns === null ? [] : [{ type: 'network', path: netns }])];
+/** What the kernel, or sense, does not allow together with a user namespace. */
+function checkUsers({ request: { spec }, host, account, users }: SpecInput): void {
+  if (users === null) return;
+  const because = (text: string) => new TsorchError('invalid', `userns_mode: private does not go with ${text}`, { hint: 'leave one of the two out' });
+  if (spec.privileged) throw because('privileged: true');
+  if (spec.pid === 'host') throw because('pid: host');
+  if (spec.ipc === 'host') throw because('ipc: host');
+  if (Math.max(account.uid, account.gid, ...account.additionalGids) >= idsPerPod) throw because(`user ${account.uid}:${account.gid}: ids inside are below ${idsPerPod}`);
+  const [major, minor] = host.kernel;
+  if (major < 5 || (major === 5 && minor < 19)) {
+    throw new TsorchError('unsupported', `userns_mode: private needs Linux 5.19, this host has ${major}.${minor}`, { hint: 'place the service on a host with a newer kernel, or leave userns_mode out' });
+  }
 }
 
-function deviceRules(privileged: boolean, devices: readonly HostDevice[]): readonly OciDeviceRule[] {
-  if (privileged) return [{ allow: true, access: 'rwm' }];
-  const rules = devices.map(({ type, major, minor, permissions }) => ({ allow: true, type, major, minor, access: permissions }));
-  // The runtimes themselves allow null, zero, full, random, tty and the like.
-  return [{ allow: false, access: 'rwm' }, ...rules];
+function shmOf({ request: { spec }, sharedShm }: SpecInput): Shm {
+  if (sharedShm !== null) return { kind: 'shared', source: sharedShm };
+  switch (ipcSharing(spec.ipc).kind) {
+    case 'none':
+      return { kind: 'none' };
+    case 'host':
+      return { kind: 'shared', source: '/dev/shm' };
+    default:
+      return { kind: 'own', size: spec.shmSize };
+  }
 }
 
 function seccompOf(input: SpecInput, security: SecurityOptions, capabilities: readonly string[]): OciSeccomp | null {

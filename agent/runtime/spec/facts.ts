@@ -4,6 +4,8 @@ import type { HardLimits } from './rlimits.ts';
 export interface HostFacts {
   /** As OCI names it: `amd64`, `arm64`. */
   readonly arch: string;
+  /** Other architectures whose programs the kernel hands to an emulator (binfmt_misc). */
+  readonly emulated: readonly string[];
   /** [major, minor] */
   readonly kernel: readonly [number, number];
   readonly cgroup: 'v1' | 'hybrid' | 'v2';

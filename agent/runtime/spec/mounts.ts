@@ -7,10 +7,15 @@ import type { OciMount } from './oci.ts';
 export const initPath = '/sbin/tsorch-init';
 const defaultShm = 64 << 20;
 
+/** What is at /dev/shm: memory of its own, a directory of the host that it shares with others, or nothing. */
+export type Shm = { readonly kind: 'own'; readonly size: number | undefined } | { readonly kind: 'shared'; readonly source: string } | { readonly kind: 'none' };
+
 export interface MountRequest {
   readonly privileged: boolean;
   readonly readOnly: boolean;
-  readonly shmSize: number | undefined;
+  readonly shm: Shm;
+  /** The host's /sys is shown: the kernel lets only the network namespace's owner mount another, which root of a user namespace on the host's network is not. */
+  readonly hostSys: boolean;
   readonly resolved: readonly ResolvedMount[];
   /** Only `tmpfs` ones are used: volumes and binds come resolved. */
   readonly mounts: readonly MountSpec[];
@@ -50,11 +55,30 @@ function kernelMounts(request: MountRequest): readonly OciMount[] {
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
     { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${request.shmSize ?? defaultShm}`] },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', access] },
+    ...shmMount(request.shm),
+    request.hostSys
+      ? { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'nosuid', 'noexec', 'nodev', 'ro', 'rprivate'] }
+      : { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', access] },
     // Runtimes such as Java's size themselves by the limits they find here.
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', access] },
   ];
+}
+
+function shmMount(shm: Shm): readonly OciMount[] {
+  const guards = ['nosuid', 'noexec', 'nodev'];
+  switch (shm.kind) {
+    case 'own':
+      return [{ destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...guards, ...shmOptions(shm.size)] }];
+    case 'shared':
+      return [{ destination: '/dev/shm', type: 'bind', source: shm.source, options: ['rbind', ...guards, 'rprivate'] }];
+    case 'none':
+      return [];
+  }
+}
+
+/** Of the tmpfs at /dev/shm; bytes, 64 MiB unless told. */
+export function shmOptions(size: number | undefined): readonly string[] {
+  return ['mode=1777', `size=${size ?? defaultShm}`];
 }
 
 function resolvedMount(mount: ResolvedMount): OciMount {
@@ -65,7 +89,7 @@ function resolvedMount(mount: ResolvedMount): OciMount {
 
 function tmpfsMount(mount: MountSpec): readonly OciMount[] {
   if (mount.kind !== 'tmpfs') return [];
-  const options = [
+  const defaults = [
     'nosuid',
     'noexec',
     'nodev',
@@ -73,7 +97,16 @@ function tmpfsMount(mount: MountSpec): readonly OciMount[] {
     ...(mount.size === undefined ? [] : [`size=${mount.size}`]),
     ...(mount.mode === undefined ? [] : [`mode=${mount.mode.toString(8)}`]),
   ];
-  return [{ destination: mount.target, type: 'tmpfs', source: 'tmpfs', options }];
+  const options = mount.options ?? [];
+  const replaced = new Set(options.map(subject));
+  return [{ destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: [...defaults.filter((option) => !replaced.has(subject(option))), ...options] }];
+}
+
+/** What an option is about: `exec` and `noexec` the same, `size=1m` and `size=2m` too. */
+function subject(option: string): string {
+  const name = option.split('=')[0] ?? option;
+  if (name === 'rw') return 'ro';
+  return name.replace(/^no(?=(exec|suid|dev|atime|diratime)$)/, '');
 }
 
 function depth(mount: OciMount): number {

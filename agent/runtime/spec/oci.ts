@@ -9,7 +9,21 @@ export interface OciSpec {
   readonly process: OciProcess;
   readonly mounts: readonly OciMount[];
   readonly annotations: Readonly<Record<string, string>>;
+  readonly hooks?: OciHooks;
   readonly linux: OciLinux;
+}
+
+/** Programs that the runtime runs around a container's life, by the specification's names for the moments. */
+export type OciHooks = Readonly<Partial<Record<OciHookName, readonly OciHook[]>>>;
+export type OciHookName = 'prestart' | 'createRuntime' | 'createContainer' | 'startContainer' | 'poststart' | 'poststop';
+
+export interface OciHook {
+  readonly path: string;
+  /** The program's name first. */
+  readonly args?: readonly string[];
+  readonly env?: readonly string[];
+  /** Seconds. */
+  readonly timeout?: number;
 }
 
 export interface OciProcess {
@@ -47,7 +61,9 @@ export interface OciMount {
 
 export interface OciLinux {
   readonly cgroupsPath: string;
-  readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
+  readonly namespaces: readonly OciNamespace[];
+  readonly uidMappings?: readonly OciIdMapping[];
+  readonly gidMappings?: readonly OciIdMapping[];
   readonly resources: OciResources;
   readonly devices?: readonly OciDevice[];
   readonly maskedPaths: readonly string[];
@@ -56,6 +72,18 @@ export interface OciLinux {
   readonly seccomp?: OciSeccomp;
   readonly rootfsPropagation?: string;
   readonly mountLabel?: string;
+}
+
+export interface OciNamespace {
+  readonly type: 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup';
+  /** Of one to join; absent: a new one. */
+  readonly path?: string;
+}
+
+export interface OciIdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
 }
 
 export interface OciDevice {
@@ -71,7 +99,7 @@ export interface OciDevice {
 export interface OciResources {
   readonly devices?: readonly OciDeviceRule[];
   readonly cpu?: { readonly shares?: number; readonly quota?: number; readonly period?: number; readonly cpus?: string };
-  readonly memory?: { readonly limit?: number; readonly reservation?: number; readonly swap?: number };
+  readonly memory?: { readonly limit?: number; readonly reservation?: number; readonly swap?: number; readonly swappiness?: number; readonly disableOOMKiller?: boolean };
   readonly pids?: { readonly limit: number };
 }
 

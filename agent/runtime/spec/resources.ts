@@ -1,6 +1,7 @@
 /** CPU, memory and process limits as the OCI spec has them. */
 import { TsorchError } from '../../../model/errors.ts';
 import type { ContainerLimits } from '../../../model/spec.ts';
+import type { HostFacts } from './facts.ts';
 import type { OciResources } from './oci.ts';
 
 const period = 100_000;
@@ -15,19 +16,31 @@ export interface ResourceResult {
   readonly warnings: readonly string[];
 }
 
+/** What of the host decides which limits it has. */
+export type LimitFacts = Pick<HostFacts, 'cgroup' | 'swapLimits'>;
+
 /**
- * Only what is set. As in Docker, memory alone allows as much swap again. `swapLimits` says whether the kernel can limit
- * swap: without it, a memorySwap asked for is left out with a warning. Throws `invalid`.
+ * Only what is set. As in Docker, memory alone allows as much swap again, and what this kernel cannot limit is left out with a
+ * warning. Throws `invalid`. (Realtime scheduling and block I/O are written by ourselves, see realtime.ts and blkio.ts.)
  */
-export function resolveResources(limits: ContainerLimits, swapLimits: boolean): ResourceResult {
-  const { cpus, cpuShares, cpuset, memory, memoryReservation, memorySwap, pids } = limits;
+export function resolveResources(limits: ContainerLimits, host: LimitFacts): ResourceResult {
+  const { cpus, cpuShares, cpuset, memory, memoryReservation, memorySwap, pids, memorySwappiness, oomKillDisable } = limits;
+  const { swapLimits } = host;
   check(cpus === undefined || cpus >= 0.01, `cpus is ${cpus}, the least is 0.01`);
   check(memory === undefined || memory >= leastMemory, `the memory limit is ${memory} bytes, the least is ${leastMemory} (6 MiB)`);
   check(memorySwap === undefined || memorySwap === -1 || memory !== undefined, 'memory and swap are limited, but not memory alone');
   check(memorySwap === undefined || memorySwap === -1 || memory === undefined || memorySwap >= memory, `memory and swap (${memorySwap}) are less than memory alone (${memory})`);
   check(memoryReservation === undefined || memory === undefined || memoryReservation <= memory, `the memory reservation (${memoryReservation}) is above the limit (${memory})`);
+  check(memorySwappiness === undefined || (Number.isInteger(memorySwappiness) && memorySwappiness >= 0 && memorySwappiness <= 100), `mem_swappiness is ${memorySwappiness}, it must be from 0 to 100`);
   const swap = memorySwap ?? (memory === undefined ? undefined : 2 * memory);
-  const warnings = memorySwap !== undefined && !swapLimits ? ['the kernel does not limit swap (no swap accounting): the swap limit is left out'] : [];
+  // cgroup v2 has neither a swappiness nor a switch for the OOM killer.
+  const v1 = host.cgroup !== 'v2';
+  const warnings = [
+    ...(memorySwap !== undefined && !swapLimits ? ['the kernel does not limit swap (no swap accounting): the swap limit is left out'] : []),
+    ...(memorySwappiness !== undefined && !v1 ? ['cgroup v2 has no swappiness of its own for a container: mem_swappiness is left out'] : []),
+    ...(oomKillDisable === true && !v1 ? ['cgroup v2 cannot switch the OOM killer off: oom_kill_disable is left out'] : []),
+    ...(oomKillDisable === true && v1 && memory === undefined ? ['the OOM killer is off and memory is not limited: the container may take all of the host'] : []),
+  ];
   const cpu = {
     ...(cpus === undefined ? {} : { quota: Math.round(cpus * period), period }),
     ...(cpuShares === undefined ? {} : { shares: cpuShares }),
@@ -37,6 +50,8 @@ export function resolveResources(limits: ContainerLimits, swapLimits: boolean): 
     ...(memory === undefined ? {} : { limit: memory }),
     ...(memoryReservation === undefined ? {} : { reservation: memoryReservation }),
     ...(swap === undefined || !swapLimits ? {} : { swap }),
+    ...(memorySwappiness === undefined || !v1 ? {} : { swappiness: memorySwappiness }),
+    ...(oomKillDisable === true && v1 ? { disableOOMKiller: true } : {}),
   };
   return {
     resources: {
@@ -49,12 +64,12 @@ export function resolveResources(limits: ContainerLimits, swapLimits: boolean): 
 }
 
 /** For a running container: what is not set any more is named, as unlimited. The cpuset cannot be taken back live. */
-export function resourceUpdate(limits: ContainerLimits, swapLimits: boolean): ResourceResult {
-  const { resources, warnings } = resolveResources(limits, swapLimits);
+export function resourceUpdate(limits: ContainerLimits, host: LimitFacts): ResourceResult {
+  const { resources, warnings } = resolveResources(limits, host);
   return {
     resources: {
       cpu: { quota: allCpus, period, shares: 1024, ...resources.cpu },
-      memory: { limit: -1, ...(swapLimits ? { swap: -1 } : {}), ...resources.memory },
+      memory: { limit: -1, ...(host.swapLimits ? { swap: -1 } : {}), ...resources.memory },
       pids: resources.pids ?? { limit: allPids },
     },
     warnings,

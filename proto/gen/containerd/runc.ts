@@ -11,6 +11,9 @@ export const protobufFileName = "containerd/runc.proto";
 /** What the runc shim takes as a task's options (type URL containerd.runc.v1.Options). */
 
 export interface Options {
+  /** Who owns the pipes of its standard streams: root of a container with user ids of its own may open them again then. */
+  ioUid: number;
+  ioGid: number;
   /** crun's or runc's path. */
   binaryName: string;
   /** Where the OCI runtime keeps its state. */
@@ -19,11 +22,17 @@ export interface Options {
 }
 
 function createBaseOptions(): Options {
-  return { binaryName: "", root: "", systemdCgroup: false };
+  return { ioUid: 0, ioGid: 0, binaryName: "", root: "", systemdCgroup: false };
 }
 
 export const Options: MessageFns<Options> = {
   encode(message: Options, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ioUid !== 0) {
+      writer.uint32(32).uint32(message.ioUid);
+    }
+    if (message.ioGid !== 0) {
+      writer.uint32(40).uint32(message.ioGid);
+    }
     if (message.binaryName !== "") {
       writer.uint32(50).string(message.binaryName);
     }
@@ -49,6 +58,22 @@ export const Options: MessageFns<Options> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ioUid = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ioGid = reader.uint32();
+            continue;
+          }
           case 6: {
             if (tag !== 50) {
               break;
@@ -90,6 +115,8 @@ export const Options: MessageFns<Options> = {
   },
   fromPartial(object: DeepPartial<Options>): Options {
     const message = createBaseOptions();
+    message.ioUid = object.ioUid ?? 0;
+    message.ioGid = object.ioGid ?? 0;
     message.binaryName = object.binaryName ?? "";
     message.root = object.root ?? "";
     message.systemdCgroup = object.systemdCgroup ?? false;

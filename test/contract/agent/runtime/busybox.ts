@@ -35,7 +35,7 @@ export async function tar(entries: readonly TarEntry[]): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-const applets = 'sh sleep echo cat id env pwd ls true false kill mount unshare touch grep head tail wc dd stty tty ulimit test od seq mkdir hostname nc'.split(' ');
+const applets = 'sh sleep echo cat id env pwd ls true false kill mount unshare touch grep head tail wc dd stty tty ulimit test od seq mkdir hostname nc stat mknod chown rm ps df'.split(' ');
 
 /** Two layers: busybox, then accounts and a file that tells `variant` images apart. `config` is Docker's config object. */
 export async function busyboxImage(options: { readonly config?: object; readonly variant?: string } = {}): Promise<BuiltImage> {

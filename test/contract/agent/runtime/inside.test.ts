@@ -1,15 +1,15 @@
 /** What containers find when they look around: every setting proved from the inside, on the real containerd. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { cgroup2Directory } from '../../../../agent/runtime/cgroup.ts';
-import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
 import { isCode } from '../../../../model/errors.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
 import { asStream, busyboxImage, ociArchive } from './busybox.ts';
-import { type ContainerdHost, request, startHost } from './containerd-host.ts';
+import { type ContainerdHost, startHost } from './containerd-host.ts';
+import { Shell } from './shell.ts';
 import { collect, text } from './suite.ts';
 
 const forever = new AbortController().signal;
@@ -18,36 +18,22 @@ const netnsPath = `/var/run/netns/${netns}`;
 
 describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
   let host: ContainerdHost;
-  let image: ImageHandle;
-  let number = 0;
+  let shell: Shell;
 
   beforeAll(async () => {
     if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
     execFileSync('ip', ['netns', 'add', netns]);
     host = await startHost(`i-${oci}`, { runtime: oci });
     await host.images.load(asStream(await ociArchive(await busyboxImage({ config: { WorkingDir: '/srv/app', StopSignal: 'SIGINT' } }), 'tsorch-test:busybox')));
-    image = await host.images.get('tsorch-test:busybox');
+    shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 'i', netnsPath);
   });
   afterAll(async () => {
     await host?.close();
     execFileSync('ip', ['netns', 'del', netns]);
   });
 
-  const start = async (spec: Partial<ContainerSpec>, rest: Partial<CreateRequest> = {}) => {
-    const asked = request(`i${++number}.c.1`, image, host.logDir, spec, { netns: netnsPath, ...rest });
-    await Promise.all([writeFile(asked.stdout, ''), writeFile(asked.stderr, '')]);
-    const created = await host.runtime.create(asked);
-    await host.runtime.start(asked.id);
-    return { ...asked, pid: created.pid, warnings: created.warnings ?? [] };
-  };
-  /** Runs a script to its end; what it printed. */
-  const sh = async (script: string, spec: Partial<ContainerSpec> = {}, rest: Partial<CreateRequest> = {}) => {
-    const asked = await start({ command: ['sh', '-c', script], ...spec }, rest);
-    const { code } = await host.runtime.wait(asked.id, forever);
-    const [out, err] = await Promise.all([readFile(asked.stdout, 'utf8'), readFile(asked.stderr, 'utf8')]);
-    await host.runtime.remove(asked.id);
-    return { code, out, err, warnings: asked.warnings };
-  };
+  const start: Shell['start'] = (spec, rest) => shell.start(spec, rest);
+  const sh: Shell['sh'] = (script, spec, rest) => shell.sh(script, spec, rest);
   const status = (text: string, field: string) => new RegExp(`^${field}:\\s*(\\S+)$`, 'm').exec(text)?.[1];
 
   test('environment, working directory, host name, user', async () => {
@@ -133,10 +119,7 @@ describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
       ulimits: { nofile: { soft: 500, hard: 100_000_000 }, core: { soft: 0, hard: -1 } },
       oomScoreAdj: 321,
     });
-    const read = (controller: string, file: string) => {
-      const hierarchy = host.runtime.context.layout.v1.find((h) => h.controllers.includes(controller))?.directory ?? host.runtime.context.layout.v2 ?? '';
-      return readFileSync(join(hierarchy, host.cgroupPrefix, asked.podId, asked.id, file), 'utf8').trim();
-    };
+    const read = (controller: string, file: string) => shell.cgroup(asked, controller, file);
     if (host.runtime.context.layout.mode !== 'v2') {
       expect(read('memory', 'memory.limit_in_bytes')).toBe(String(96 << 20));
       expect(read('memory', 'memory.soft_limit_in_bytes')).toBe(String(64 << 20));

@@ -7,7 +7,7 @@ import { parseSpec, specJson } from '../../../../agent/runtime/spec/oci.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
 
 const host: HostFacts = {
-  arch: 'amd64', kernel: [6, 1], cgroup: 'v2', swapLimits: true, hardLimits: { nofile: 524_288, memlock: 8 << 20 }, nrOpen: 1 << 20, mayRaise: true,
+  arch: 'amd64', emulated: [], kernel: [6, 1], cgroup: 'v2', swapLimits: true, hardLimits: { nofile: 524_288, memlock: 8 << 20 }, nrOpen: 1 << 20, mayRaise: true,
   capabilities: (1n << 41n) - 1n, oomScoreAdj: 0, apparmor: false, selinux: false, init: '/usr/bin/tini-static',
 };
 const spec: ContainerSpec = {
@@ -24,7 +24,7 @@ const request: CreateRequest = {
 const root = { uid: 0, gid: 0, additionalGids: [0], home: '/root' };
 
 function input(changes: Partial<SpecInput> = {}, asked: Partial<CreateRequest> = {}, container: Partial<ContainerSpec> = {}): SpecInput {
-  return { request: { ...request, ...asked, spec: { ...spec, ...container } }, host, account: root, devices: [], seccompProfile: null, cgroupsPath: '/tsorch/p1/p1.web.1', ...changes };
+  return { request: { ...request, ...asked, spec: { ...spec, ...container } }, host, account: root, devices: [], seccompProfile: null, cgroupsPath: '/tsorch/p1/p1.web.1', peers: {}, sharedShm: null, users: null, ...changes };
 }
 
 /** Indented, short lists on one line, the long list of system calls left to its own test. */
@@ -66,6 +66,15 @@ test('everything set, on a hybrid host that may not raise limits', async () => {
 
 test('privileged on the host\'s network', async () => {
   await expect(print(input({}, { netns: null }, { privileged: true }))).toMatchFileSnapshot('privileged.txt');
+});
+
+test('namespaces shared in a pod with user ids of its own, on cgroup v1', async () => {
+  const given = input(
+    { host: { ...host, cgroup: 'v1' }, peers: { main: 77 }, sharedShm: '/run/tsorch/shm/p1.main.1', users: { path: '/run/tsorch/userns/p1.1073741824', start: 2 ** 30 }, devices: [{ path: '/dev/fuse', type: 'c', major: 10, minor: 229, mode: 0o666, uid: 0, gid: 0, permissions: 'rwm' }] },
+    { sysctls: { 'net.core.somaxconn': '1', 'kernel.shmmni': '2' }, domainname: 'example.test' },
+    { pid: 'container:main', ipc: 'container:main', uts: 'host', cgroupns: 'private', deviceCgroupRules: ['c 4:* rw', 'a *:* m'], limits: { memory: 64 << 20, memorySwappiness: 0, oomKillDisable: true } },
+  );
+  await expect(print(given)).toMatchFileSnapshot('shared.txt');
 });
 
 test('the default seccomp profile', async () => {

@@ -140,19 +140,20 @@ describe('ulimits', () => {
 });
 
 describe('resources', () => {
+  const v1 = { cgroup: 'v1', swapLimits: true } as const;
   test('only what is set', () => {
-    expect(resolveResources({}, true)).toEqual({ resources: {}, warnings: [] });
-    expect(resolveResources({ cpus: 0.25, memory: 1 << 30 }, true).resources).toEqual({ cpu: { quota: 25_000, period: 100_000 }, memory: { limit: 1 << 30, swap: 2 ** 31 } });
-    expect(resolveResources({ memory: 1 << 30, memorySwap: -1 }, true).resources.memory).toEqual({ limit: 1 << 30, swap: -1 });
-    expect(resolveResources({ memory: 1 << 30 }, false)).toEqual({ resources: { memory: { limit: 1 << 30 } }, warnings: [] });
-    expect(resolveResources({ memory: 1 << 30, memorySwap: 1 << 30 }, false).warnings).toHaveLength(1);
-    expect(resolveResources({ pids: -1 }, true).resources).toEqual({});
+    expect(resolveResources({}, v1)).toEqual({ resources: {}, warnings: [] });
+    expect(resolveResources({ cpus: 0.25, memory: 1 << 30 }, v1).resources).toEqual({ cpu: { quota: 25_000, period: 100_000 }, memory: { limit: 1 << 30, swap: 2 ** 31 } });
+    expect(resolveResources({ memory: 1 << 30, memorySwap: -1 }, v1).resources.memory).toEqual({ limit: 1 << 30, swap: -1 });
+    expect(resolveResources({ memory: 1 << 30 }, { ...v1, swapLimits: false })).toEqual({ resources: { memory: { limit: 1 << 30 } }, warnings: [] });
+    expect(resolveResources({ memory: 1 << 30, memorySwap: 1 << 30 }, { ...v1, swapLimits: false }).warnings).toHaveLength(1);
+    expect(resolveResources({ pids: -1 }, v1).resources).toEqual({});
   });
   test('an update takes limits back', () => {
-    expect(resourceUpdate({ cpus: 1 }, true).resources).toEqual({ cpu: { quota: 100_000, period: 100_000, shares: 1024 }, memory: { limit: -1, swap: -1 }, pids: { limit: 4 << 20 } });
+    expect(resourceUpdate({ cpus: 1 }, v1).resources).toEqual({ cpu: { quota: 100_000, period: 100_000, shares: 1024 }, memory: { limit: -1, swap: -1 }, pids: { limit: 4 << 20 } });
   });
   test.each([{ cpus: 0.001 }, { memory: 1 << 20 }, { memory: 64 << 20, memorySwap: 32 << 20 }, { memorySwap: 1 << 30 }, { memory: 64 << 20, memoryReservation: 65 << 20 }])('%j is invalid', (limits) => {
-    expect(() => resolveResources(limits, true)).toThrow(invalid);
+    expect(() => resolveResources(limits, v1)).toThrow(invalid);
   });
 });
 
@@ -169,19 +170,20 @@ describe('security options', () => {
 });
 
 describe('sysctls', () => {
+  const own = { hostNetwork: false, hostIpc: false, hostUts: false };
   test('own network', () => {
-    expect(resolveSysctls({ sysctls: { 'net/core/somaxconn': '5', 'net.ipv4.ip_unprivileged_port_start': '1024' }, hostNetwork: false, domainname: 'd' })).toEqual({
+    expect(resolveSysctls({ sysctls: { 'net/core/somaxconn': '5', 'net.ipv4.ip_unprivileged_port_start': '1024' }, ...own, domainname: 'd' })).toEqual({
       'net.ipv4.ip_unprivileged_port_start': '1024', 'net.ipv4.ping_group_range': '0 2147483647', 'kernel.domainname': 'd', 'net.core.somaxconn': '5',
     });
-    expect(resolveSysctls({ sysctls: { 'kernel.shmmax': '1', 'fs.mqueue.msg_max': '2' }, hostNetwork: true, domainname: undefined })).toEqual({ 'kernel.shmmax': '1', 'fs.mqueue.msg_max': '2' });
+    expect(resolveSysctls({ sysctls: { 'kernel.shmmax': '1', 'fs.mqueue.msg_max': '2' }, ...own, hostNetwork: true, domainname: undefined })).toEqual({ 'kernel.shmmax': '1', 'fs.mqueue.msg_max': '2' });
   });
-  test.each([[{ 'net.core.somaxconn': '5' }, true], [{ 'vm.swappiness': '1' }, false], [{ 'kernel.panic': '1' }, false]])('%j with host network %s is invalid', (sysctls, hostNetwork) => {
-    expect(() => resolveSysctls({ sysctls, hostNetwork, domainname: undefined })).toThrow(invalid);
+  test.each([[{ 'net.core.somaxconn': '5' }, { hostNetwork: true }], [{ 'vm.swappiness': '1' }, {}], [{ 'kernel.panic': '1' }, {}], [{ 'kernel.shmmax': '1' }, { hostIpc: true }], [{ 'fs.mqueue.msg_max': '1' }, { hostIpc: true }], [{ 'kernel.domainname': 'd' }, { hostUts: true }]])('%j with %j is invalid', (sysctls, shared) => {
+    expect(() => resolveSysctls({ sysctls, ...own, ...shared, domainname: undefined })).toThrow(invalid);
   });
 });
 
 describe('mounts', () => {
-  const base = { privileged: false, readOnly: false, shmSize: undefined, resolved: [], mounts: [], init: null };
+  const base = { privileged: false, readOnly: false, shm: { kind: 'own', size: undefined }, hostSys: false, resolved: [], mounts: [], init: null } as const;
   test('parents before children, the user\'s instead of the default', () => {
     const mounts = containerMounts({ ...base, resolved: [{ source: '/b', target: '/a/b/c', type: 'bind', options: ['rbind'] }, { source: '/s', target: '/dev/shm', type: 'bind', options: ['rbind'] }, { source: '/a', target: '/a', type: 'bind', options: ['ro'] }], init: '/tini' });
     expect(mounts.map((mount) => mount.destination)).toEqual(['/proc', '/dev', '/dev/pts', '/dev/mqueue', '/sys', '/sys/fs/cgroup', '/a', '/dev/shm', '/a/b/c', '/sbin/tsorch-init']);
