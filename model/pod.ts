@@ -74,6 +74,8 @@ export interface ContainerStatus {
   readonly attempt?: number;
   /** How its last attempts ended, oldest first, at most five. */
   readonly ended?: readonly ContainerEnd[];
+  /** What the host could not give as asked for, such as a ulimit above its own. Absent: nothing. */
+  readonly warnings?: readonly string[];
 }
 
 /** How one attempt of a container ended. */

@@ -2,7 +2,7 @@
 import { TsorchError } from '../../model/errors.ts';
 import { checkAddress, checkConfig, checkLocalConfig, pinPath } from './checks.ts';
 import { contains, tunnelMac } from './names.ts';
-import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodNetwork } from './port.ts';
+import type { HostNetworkConfig, LocalNetworkConfig, Peer, PodAttachment, PodNetwork } from './port.ts';
 
 /** What the kernel would hold. Hand it to a second fake to play an agent that is started again. */
 export interface FakeKernel {
@@ -14,6 +14,8 @@ export interface FakeKernel {
 }
 
 export class FakePodNetwork implements PodNetwork {
+  /** User namespaces that pods' networks belong to. */
+  readonly users = new Map<string, string>();
   readonly kernel: FakeKernel;
   #prepared: HostNetworkConfig | undefined;
   #local: LocalNetworkConfig | undefined;
@@ -49,7 +51,7 @@ export class FakePodNetwork implements PodNetwork {
     this.kernel.peers = peers.filter((p) => p.subnet !== subnet);
   }
 
-  async attach(pod: { readonly id: string; readonly ip: string | null }): Promise<{ readonly netns: string }> {
+  async attach(pod: PodAttachment): Promise<{ readonly netns: string }> {
     this.#enter('attach');
     const local = this.#local;
     const isLocal = local !== undefined && (pod.ip === null || contains(local.podCidr, pod.ip));
@@ -57,6 +59,7 @@ export class FakePodNetwork implements PodNetwork {
     if (pod.ip !== null) checkAddress(subnet, { id: pod.id, ip: pod.ip });
     const netns = pinPath(netnsDir, pod.id);
     this.kernel.pods.set(pod.id, pod.ip);
+    if (pod.users !== undefined) this.users.set(pod.id, pod.users);
     return { netns };
   }
 

@@ -5,7 +5,7 @@ import { isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import type { LogStore } from '../logs/store.ts';
 import type { PodNetwork } from '../network/port.ts';
-import type { ImageHandle, Images, ResolvedMount, Runtime } from '../runtime/port.ts';
+import type { ImageHandle, ImageMount, Images, ResolvedMount, Runtime } from '../runtime/port.ts';
 import { hostnameOf } from '../volumes/network-files.ts';
 import type { PodFiles } from '../volumes/pod-files.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -27,7 +27,13 @@ export interface EffectPorts {
 }
 
 /** What a create needs, by container. */
-export type Prepared = ReadonlyMap<string, { readonly image: ImageHandle; readonly mounts: readonly ResolvedMount[] }>;
+export type Prepared = ReadonlyMap<string, PreparedContainer>;
+
+interface PreparedContainer {
+  readonly image: ImageHandle;
+  readonly mounts: readonly ResolvedMount[];
+  readonly imageMounts: readonly ImageMount[];
+}
 
 export class Effects {
   readonly #ports: EffectPorts;
@@ -39,27 +45,31 @@ export class Effects {
   /** `not-found` when an image is not here. `withheld` are files whose content only a master has. */
   async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Prepared> {
     const { files, volumes } = this.#ports;
-    const prepared = new Map<string, { image: ImageHandle; mounts: readonly ResolvedMount[] }>();
-    const images = await Promise.all(assignment.template.containers.map((container) => this.#image(container)));
+    const prepared = new Map<string, PreparedContainer>();
+    const images = await Promise.all(assignment.template.containers.map((container) => this.#image(container.image)));
     await files.write(assignment, new Set(withheld));
     for (const [i, container] of assignment.template.containers.entries()) {
       const image = images[i];
       if (!image) continue;
       // The user's mounts come first: one of them may replace a file of ours.
       const mounts = [...(await volumes.prepare(assignment, container, image)), ...files.mounts(assignment, container)];
-      prepared.set(container.name, { image, mounts });
+      prepared.set(container.name, { image, mounts, imageMounts: await this.#imageMounts(container) });
     }
     return prepared;
   }
 
   async attach(assignment: Assignment): Promise<string> {
     const { id, ip } = assignment.pod;
-    const { netns } = await this.#ports.network.attach({ id, ip: assignment.template.networkMode === 'none' ? null : ip });
+    const { network, runtime } = this.#ports;
+    const users = containersOf(assignment).some((container) => container.userns === 'private') ? { users: await runtime.users(id) } : {};
+    const { netns } = await network.attach({ id, ip: assignment.template.networkMode === 'none' ? null : ip, ...users });
     return netns;
   }
 
-  /** `invalid` when this container can never be: nothing of it is left then. */
-  async create(assignment: Assignment, name: string, attempt: number, prepared: Prepared, netns: string | null): Promise<void> {
+  /**
+   * Returns what could not be had as asked for, for people. `invalid` when this container can never be: nothing of it is left then.
+   */
+  async create(assignment: Assignment, name: string, attempt: number, prepared: Prepared, netns: string | null): Promise<readonly string[]> {
     const { runtime, logs, view, hostname, log } = this.#ports;
     const { pod, template } = assignment;
     const spec = template.containers.find((c) => c.name === name);
@@ -79,6 +89,9 @@ export class Effects {
         ...(template.domainname === undefined ? {} : { domainname: template.domainname }),
         netns,
         mounts: ready.mounts,
+        imageMounts: ready.imageMounts,
+        peers: this.#peers(assignment),
+        sharesIpc: containersOf(assignment).some((other) => other.ipc === `container:${name}`),
         env: { HOSTNAME: own },
         sysctls: template.sysctls,
         stdout: output.stdout,
@@ -86,6 +99,7 @@ export class Effects {
       });
       for (const warning of created.warnings ?? []) log.warn('not as asked for', { pod: pod.id, container: name, warning });
       view.created(created);
+      return created.warnings ?? [];
     } catch (error) {
       if (isCode(error, 'invalid')) await this.remove(pod.id, id);
       throw error;
@@ -107,19 +121,35 @@ export class Effects {
   }
 
   async release(podId: string): Promise<void> {
+    await this.#ports.runtime.release(podId);
     await this.#ports.files.release(podId);
     await this.#ports.volumes.release(podId);
     await this.#ports.logs.close(podId);
   }
 
-  async #image(container: ContainerSpec): Promise<ImageHandle> {
+  /** Ids of the pod's containers that run, by name. */
+  #peers({ pod }: Assignment): Record<string, string> {
+    const running = this.#ports.view.of(pod.id).filter(({ state }) => state === 'running');
+    return Object.fromEntries(running.map(({ id }) => [id.slice(pod.id.length + 1, id.lastIndexOf('.')), id]));
+  }
+
+  async #imageMounts(container: ContainerSpec): Promise<readonly ImageMount[]> {
+    const wanted = container.mounts.flatMap((mount) => (mount.kind === 'image' ? [mount] : []));
+    return await Promise.all(wanted.map(async ({ image, target, subpath }) => ({ image: await this.#image(image), target, ...(subpath === undefined ? {} : { subpath }) })));
+  }
+
+  async #image(reference: string): Promise<ImageHandle> {
     try {
-      return await this.#ports.images.get(container.image);
+      return await this.#ports.images.get(reference);
     } catch (error) {
       if (!isCode(error, 'not-found')) throw error;
-      throw new TsorchError('not-found', `image ${container.image} is not on this node: load it with tsorch image load`, { cause: error });
+      throw new TsorchError('not-found', `image ${reference} is not on this node: load it with tsorch image load`, { cause: error });
     }
   }
+}
+
+function containersOf({ template }: Assignment): readonly ContainerSpec[] {
+  return [...(template.initContainers ?? []), ...template.containers];
 }
 
 export function imageFacts(image: ImageHandle): ImageFacts {

@@ -19,7 +19,7 @@ import { attemptFailed } from './step/absorb.ts';
 import { afterProbe, type ProbeResult } from './step/health.ts';
 import { rebuild } from './step/rebuild.ts';
 import { step } from './step/step.ts';
-import { type Action, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type Timers } from './step/types.ts';
+import { type Action, type ContainerLocal, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type Timers } from './step/types.ts';
 
 export interface WorkerContext {
   readonly ports: EffectPorts;
@@ -41,6 +41,8 @@ export interface WorkerContext {
 
 /** Waits after failures: first and longest, milliseconds. */
 const retry = { first: 100, most: 10_000 };
+/** Of one container; each is told with every status. */
+const mostWarnings = 20;
 /** An image may take its time to be brought here, and its coming wakes the worker anyway. */
 const imageRetry = { first: 1000, most: 30_000 };
 
@@ -331,7 +333,10 @@ export class PodWorker {
 
   async #create(container: string, attempt: number): Promise<void> {
     try {
-      await this.#ownFault(container, attempt, () => this.#context.effects.create(this.#assigned(), container, attempt, this.#prepared, this.#netns));
+      await this.#ownFault(container, attempt, async () => {
+        const warnings = await this.#context.effects.create(this.#assigned(), container, attempt, this.#prepared, this.#netns);
+        this.#setLocal((local) => ({ ...local, containers: { ...local.containers, [container]: withWarnings(local.containers[container] ?? newContainer, warnings) } }));
+      });
     } catch (error) {
       // Whatever was prepared may be what failed it: the image may have been removed meanwhile.
       this.#timers = { ...this.#timers, prepared: false };
@@ -388,6 +393,12 @@ export class PodWorker {
     this.#record = { ...this.#record, local: change(this.#record.local) };
     this.#unsaved = true;
   }
+}
+
+/** Kept until the next attempt says others. */
+function withWarnings(container: ContainerLocal, warnings: readonly string[]): ContainerLocal {
+  const { warnings: _before, ...rest } = container;
+  return warnings.length > 0 ? { ...rest, warnings: warnings.slice(0, mostWarnings).map((text) => text.slice(0, 500)) } : rest;
 }
 
 /**

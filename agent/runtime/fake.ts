@@ -19,6 +19,8 @@ export interface FakeBehaviour {
   readonly ignores?: readonly number[];
   /** Appended to its stdout file at start. */
   readonly output?: string;
+  /** What `create` could not give as asked for. */
+  readonly warnings?: readonly string[];
   /** Thrown by `create`. */
   readonly createError?: TsorchError;
 }
@@ -49,6 +51,8 @@ interface FakeContainer {
 }
 
 export class FakeRuntime implements Runtime {
+  /** Pods that `release` was called for. */
+  readonly released: string[] = [];
   readonly #options: FakeRuntimeOptions;
   readonly #containers = new Map<string, FakeContainer>();
   readonly #watchers = new Set<WatchHandlers>();
@@ -105,7 +109,7 @@ export class FakeRuntime implements Runtime {
     if (behaviour.createError) throw behaviour.createError;
     const container: FakeContainer = { request, behaviour, pid: this.#nextPid++, state: 'created', limits: request.spec.limits, timer: new AbortController() };
     this.#containers.set(request.id, container);
-    return view(container);
+    return { ...view(container), ...(behaviour.warnings ? { warnings: behaviour.warnings } : {}) };
   }
 
   async start(id: string): Promise<void> {
@@ -205,10 +209,19 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async update(id: string, limits: ContainerSpec['limits']): Promise<void> {
+  async update(id: string, limits: ContainerSpec['limits']): Promise<readonly string[]> {
     const container = this.#containers.get(id);
     if (container?.state !== 'running' && container?.state !== 'created') throw new TsorchError('conflict', `container ${id} is not running`);
     container.limits = limits;
+    return [];
+  }
+
+  async users(podId: string): Promise<string> {
+    return `/run/fake/userns/${podId}`;
+  }
+
+  async release(podId: string): Promise<void> {
+    this.released.push(podId);
   }
 
   #get(id: string): FakeContainer {

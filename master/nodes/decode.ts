@@ -27,7 +27,7 @@ const podStatus = Compile(Type.Object({
   phase: Type.Union((['pending', 'assigned', 'preparing', 'starting', 'running', 'stopping', 'succeeded', 'failed', 'lost'] as const).map((phase) => Type.Literal(phase))),
   ready: Type.Boolean(), message: text, restarts: amount, since: Type.Number(),
   containers: Type.Array(Type.Object({
-    name: text, image: text, imageDigest: Type.Optional(text), pid: Type.Optional(Type.Number()), exitCode: Type.Optional(Type.Number()), oomKilled: Type.Optional(Type.Boolean()),
+    name: text, image: text, imageDigest: Type.Optional(text), pid: Type.Optional(Type.Number()), exitCode: Type.Optional(Type.Number()), oomKilled: Type.Optional(Type.Boolean()), warnings: Type.Optional(Type.Array(text, { maxItems: 100 })),
     health: Type.Optional(Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')])),
   }), { maxItems: 1000 }),
 }));

@@ -63,6 +63,7 @@ function containerStatus(input: StepInput, spec: Plan['containers'][number], con
     ...(alive && container.health ? { health: container.health } : {}),
     ...(!alive && last && last.exitCode !== null ? { exitCode: last.exitCode } : {}),
     ...(!alive && last?.oomKilled ? { oomKilled: true } : {}),
+    ...(container?.warnings ? { warnings: container.warnings } : {}),
   };
 }
 
@@ -81,7 +82,8 @@ function messageOf(input: StepInput, plan: Plan, local: PodLocal, timers: Timers
     if (container?.health === 'unhealthy') return output ? `unhealthy: ${output}` : 'unhealthy';
     if (container?.health === 'starting') return output ? `health check has not passed yet: ${output}` : 'waiting for its health check';
   }
-  return '';
+  // Nothing else to tell: then what is not as it was asked for.
+  return plan.containers.flatMap(({ name }) => local.containers[name]?.warnings ?? [])[0] ?? '';
 }
 
 function duration(ms: number): string {

@@ -50,6 +50,8 @@ export interface ContainerLocal {
   readonly failures: number;
   readonly health: 'starting' | 'healthy' | 'unhealthy' | null;
   readonly image: ImageFacts | null;
+  /** What its last create could not give as asked for. Absent: nothing. */
+  readonly warnings?: readonly string[];
   /** The last ones, oldest first. */
   readonly ended: readonly AttemptEnd[];
 }

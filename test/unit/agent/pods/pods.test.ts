@@ -44,6 +44,33 @@ describe('pods', () => {
     expect(await fs.readdir(path.join(host.stateDir, 'logs'))).toEqual(['p1']);
   });
 
+  test('what could not be had as asked for is told, until the next attempt', async () => {
+    let warnings = ['ulimit nofile is 20 instead of 40'];
+    const host = await makeHost({ behaviour: () => ({ warnings }) });
+    const pods = await host.start();
+    pods.assign(all([assignment('p1')]));
+    await host.until(ready(host, 'p1'));
+    expect(host.statuses.get('p1')).toMatchObject({ message: 'ulimit nofile is 20 instead of 40', containers: [{ warnings }] });
+    warnings = [];
+    host.runtime.exit('p1.main.1', 1);
+    await host.turnUntil(() => host.statuses.get('p1')?.ready === true && host.statuses.get('p1')?.restarts === 1, 250);
+    expect(host.statuses.get('p1')?.message).toBe('');
+    expect(host.statuses.get('p1')?.containers[0]).not.toHaveProperty('warnings');
+  });
+
+  test('containers that share namespaces know of each other, and a user namespace comes before the network', async () => {
+    const host = await makeHost();
+    const pods = await host.start();
+    pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ name: 'main', userns: 'private' }), containerSpec({ name: 'side', ipc: 'container:main', mounts: [{ kind: 'image', image: 'busybox', target: '/i' }] })] } })]));
+    await host.until(ready(host, 'p1'));
+    expect(host.runtime.requests.get('p1.main.1')).toMatchObject({ sharesIpc: true, imageMounts: [] });
+    expect(host.runtime.requests.get('p1.side.1')).toMatchObject({ sharesIpc: false, imageMounts: [{ target: '/i', image: { reference: expect.stringContaining('busybox') as unknown } }] });
+    expect(host.network.users.get('p1')).toBe('/run/fake/userns/p1');
+    pods.assign({ upsert: [], remove: ['p1'], full: false });
+    await host.until(() => host.gone.includes('p1'));
+    expect(host.runtime.released).toEqual(['p1']);
+  });
+
   test('fifty at once', async () => {
     const host = await makeHost();
     const pods = await host.start();
