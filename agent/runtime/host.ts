@@ -35,7 +35,7 @@ function processorFlags(): ReadonlySet<string> {
 }
 
 export async function readHostFacts(layout: CgroupLayout): Promise<HostFacts> {
-  const [limits, status, nrOpen, oom, apparmor, selinux, swapLimits, inits, emulated] = await Promise.all([
+  const [limits, status, nrOpen, oom, apparmor, selinux, swapLimits, inits] = await Promise.all([
     readFile('/proc/self/limits', 'utf8'),
     readFile('/proc/self/status', 'utf8'),
     readFile('/proc/sys/fs/nr_open', 'utf8'),
@@ -44,13 +44,12 @@ export async function readHostFacts(layout: CgroupLayout): Promise<HostFacts> {
     exists('/sys/fs/selinux/enforce'),
     swapAccounting(layout),
     Promise.all(initPaths.map(exists)),
-    emulators(),
   ]);
   const mask = (name: string) => BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? '0'}`);
   const [major = 0, minor = 0] = release().split(/[.-]/).map(Number);
   return {
     arch: hostArch,
-    emulated,
+    emulated: Object.values(ociArch).filter((architecture) => architecture !== hostArch && isEmulated({ os: 'linux', architecture })),
     kernel: [major, minor],
     cgroup: layout.mode,
     swapLimits,
@@ -74,17 +73,6 @@ async function swapAccounting(layout: CgroupLayout): Promise<boolean> {
   if (own !== '/') return await exists(join(layout.v2, own, 'memory.swap.max'));
   const controllers = await readFile(join(layout.v2, 'cgroup.controllers'), 'utf8').catch(() => '');
   return controllers.split(/\s+/).includes('memory');
-}
-
-/** Debian and Docker name the entries after QEMU's targets. */
-const emulatorArch: Readonly<Record<string, string>> = { 'qemu-x86_64': 'amd64', 'qemu-i386': '386', 'qemu-aarch64': 'arm64', 'qemu-arm': 'arm', 'qemu-ppc64le': 'ppc64le', 'qemu-riscv64': 'riscv64', 'qemu-s390x': 's390x' };
-
-async function emulators(): Promise<readonly string[]> {
-  const directory = '/proc/sys/fs/binfmt_misc';
-  const found = await Promise.all(
-    Object.entries(emulatorArch).map(async ([entry, arch]) => ((await readFile(join(directory, entry), 'utf8').catch(() => '')).startsWith('enabled') ? [arch] : [])),
-  );
-  return found.flat();
 }
 
 async function exists(path: string): Promise<boolean> {
