@@ -5,6 +5,8 @@ export const stackLimits = {
   volumes: 10_000,
   secrets: 10_000,
   configs: 10_000,
+  /** Of one pod, those that run before the others included. */
+  containers: 100,
   /** Of one service: constraints, affinities, operators, preferences, each. */
   expressions: 100,
   /** Different regular expressions in a stack. */

@@ -82,7 +82,7 @@ function sizeOf(entry: Entry | undefined): number {
 
 function modeOf(service: MapNode): boolean {
   const mode = service.entries.get('network_mode')?.value;
-  return mode?.kind === 'scalar' && (mode.text === 'host' || mode.text === 'none');
+  return mode?.kind === 'scalar' && /^(host|none|service:.*|container:.*)$/.test(mode.text);
 }
 
 /** Text that loads again to the same stack: dollars are doubled. */

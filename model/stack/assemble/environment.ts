@@ -15,15 +15,49 @@ export class ServiceFiles {
     this.#lookup = lookup;
   }
 
+  /** A service, with all containers and hooks that it has besides its own. */
   apply(service: MapNode, path: Path): MapNode {
-    const entries = new Map(service.entries);
-    const environment = this.#environment(service, path);
+    const entries = this.#container(service, path);
+    this.#each(entries, 'pre_start', path, (item, at) => this.#container(item, at));
+    const pod = entries.get('x-pod');
+    if (pod?.value.kind === 'map') {
+      const below = step(path, 'x-pod');
+      const inner = new Map(pod.value.entries);
+      this.#each(inner, 'init', below, (item, at) => this.#container(item, at));
+      this.#each(inner, 'sidecars', below, (item, at) => this.#container(item, at));
+      entries.set('x-pod', { key: pod.key, value: mapOf(pod.value, inner) });
+    }
+    return mapOf(service, entries);
+  }
+
+  #container(container: MapNode, path: Path): Map<string, Entry> {
+    const entries = new Map(container.entries);
+    const environment = this.#environment(container, path);
     if (environment) set(entries, 'environment', environment);
-    const labels = this.#labels(service, path);
+    const labels = this.#labels(container, path);
     if (labels) set(entries, 'labels', labels);
     entries.delete('env_file');
     entries.delete('label_file');
-    return mapOf(service, entries);
+    for (const key of ['post_start', 'pre_stop']) {
+      this.#each(entries, key, path, (hook, at) => {
+        const own = this.#environment(hook, at);
+        return own ? new Map(hook.entries).set('environment', { key: hook.entries.get('environment')?.key ?? own, value: own }) : hook.entries;
+      });
+    }
+    return entries;
+  }
+
+  /** The mappings in a list or mapping at `key`, if it is there. */
+  #each(entries: Map<string, Entry>, key: string, path: Path, change: (item: MapNode, path: Path) => ReadonlyMap<string, Entry>): void {
+    const list = entries.get(key);
+    const below = step(path, key);
+    if (list?.value.kind === 'seq') {
+      const items = list.value.items.map((item, index) => (item.kind === 'map' ? mapOf(item, change(item, step(below, index))) : item));
+      entries.set(key, { key: list.key, value: { ...list.value, items } });
+    } else if (list?.value.kind === 'map') {
+      const inner = new Map([...list.value.entries].map(([name, entry]): [string, Entry] => [name, entry.value.kind === 'map' ? { key: entry.key, value: mapOf(entry.value, change(entry.value, step(below, name))) } : entry]));
+      entries.set(key, { key: list.key, value: mapOf(list.value, inner) });
+    }
   }
 
   /** The files in order, then `environment`; a bare key takes the outer value. */

@@ -5,6 +5,7 @@
 import { nameOf, step, type Path } from '../path.ts';
 import { isNull, mapOf, scalar, type Entry, type MapNode, type Node, type ScalarNode, type SeqNode } from '../parse/tree.ts';
 import type { Field, ObjectShape, Shape, ShapeContext } from '../schema/shape.ts';
+import { shellWords } from '../schema/short/probes.ts';
 import { splitWords } from '../values/words.ts';
 import { isAddress } from '../values/address.ts';
 import { conformScalar, quote, textOf } from './scalars.ts';
@@ -16,11 +17,11 @@ export function conform(node: Node, shape: Shape, path: Path | null, context: Sh
   if (node.tag === 'reset') return node;
   switch (shape.kind) {
     case 'any': return node;
-    case 'string': case 'enum': case 'bool': case 'int': case 'number': case 'duration': case 'bytes': case 'mode':
+    case 'string': case 'enum': case 'bool': case 'int': case 'number': case 'duration': case 'micros': case 'bytes': case 'mode':
       if (node.kind !== 'scalar') return wrong(node, path, context, 'a single value');
       return isNull(node) ? empty(node, path, context) : conformScalar(node, shape, path, context);
     case 'list': return conformList(node, shape, path, context);
-    case 'words': return conformWords(node, path, context);
+    case 'words': return conformWords(node, shape.shell === true, path, context);
     case 'tuple': return conformTuple(node, path, context);
     case 'test': return conformTest(node, path, context);
     case 'pairs': return conformPairs(node, shape, path, context);
@@ -28,6 +29,7 @@ export function conform(node: Node, shape: Shape, path: Path | null, context: Sh
     case 'map': return conformMap(node, shape, path, context);
     case 'object': return conformObject(node, shape, path, context);
     case 'short': {
+      if (node.kind === 'seq' && shape.list) return tagged(conform(shape.list(node), shape.of, path, context), node);
       if (node.kind !== 'scalar' || isNull(node)) return conformObject(node, shape.of, path, context);
       const [made] = shape.expand(node, path, context) ?? [];
       return made === undefined ? null : tagged(conform(made, shape.of, path, context), node);
@@ -145,10 +147,11 @@ function asList(node: MapNode, between: string): SeqNode {
   return { kind: 'seq', items, source: node.source, offset: node.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
 }
 
-function conformWords(node: Node, path: Path | null, context: ShapeContext): Node | null {
+function conformWords(node: Node, shell: boolean, path: Path | null, context: ShapeContext): Node | null {
   if (isNull(node)) return null;
   if (node.kind === 'seq') return conformList(node, { kind: 'list', of: { kind: 'string' } }, path, context);
   if (node.kind !== 'scalar') return wrong(node, path, context, 'a string or a list');
+  if (shell) return tagged(shellWords(node, textOf(node)), node);
   const result = splitWords(textOf(node));
   if ('error' in result) {
     context.sink.error(node, path, `${nameOf(path)}: ${result.error}`, 'write the command as a list, or close the quote');

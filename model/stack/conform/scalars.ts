@@ -4,10 +4,10 @@ import { scalar, type ScalarNode } from '../parse/tree.ts';
 import type { Shape, ShapeContext } from '../schema/shape.ts';
 import { didYouMean } from '../suggest.ts';
 import { parseBytes } from '../values/bytes.ts';
-import { formatDuration, parseDuration } from '../values/duration.ts';
+import { formatDuration, parseDuration, parseNanoseconds } from '../values/duration.ts';
 import { resolvePath } from '../values/paths.ts';
 
-type ScalarShape = Extract<Shape, { kind: 'string' | 'enum' | 'bool' | 'int' | 'number' | 'duration' | 'bytes' | 'mode' }>;
+type ScalarShape = Extract<Shape, { kind: 'string' | 'enum' | 'bool' | 'int' | 'number' | 'duration' | 'micros' | 'bytes' | 'mode' }>;
 
 const truths: Readonly<Record<string, boolean>> = { true: true, false: false, yes: true, no: false, on: true, off: false, y: true, n: false, '1': true, '0': false };
 
@@ -34,7 +34,10 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
       const value = Object.hasOwn(truths, text.toLowerCase()) ? truths[text.toLowerCase()] : undefined;
       return value === undefined ? fail(`must be true or false, not ${quote(text)}`) : keep(node, value);
     }
-    case 'int': return integer(node, text, shape.min, shape.max, fail);
+    case 'int': {
+      const word = shape.words && Object.hasOwn(shape.words, text) ? shape.words[text] : undefined;
+      return word === undefined ? integer(node, text, shape.min, shape.max, fail) : keep(node, word);
+    }
     case 'number': {
       const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
       if (!Number.isFinite(value)) return fail(`must be a number, not ${quote(text)}`);
@@ -44,6 +47,11 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
       const ms = parseDuration(text);
       if (ms !== null) return keep(node, formatDuration(ms));
       return fail(`${quote(text)} is no duration`, /^\d+(\.\d+)?$/.test(text) ? `give the unit, such as ${text}s` : 'write such as 30s, 1m30s, 500ms');
+    }
+    case 'micros': {
+      if (/^\d+$/.test(text)) return integer(node, text, 0, undefined, fail);
+      const ns = parseNanoseconds(text);
+      return ns === null ? fail(`${quote(text)} is neither a number of microseconds nor a duration`, 'write such as 95000 or 400ms') : keep(node, Math.ceil(ns / 1000));
     }
     case 'bytes': {
       if (shape.free === true && text === '-1') return keep(node, '-1');

@@ -15,17 +15,29 @@ export function unknownKey(key: string, entry: Entry, shape: ObjectShape, path: 
 
 /** `x-` keys are the user's own, but one that is nearly ours is more likely a slip. */
 export function misspelt(key: string, entry: Entry, shape: ObjectShape, path: Path | null, sink: Diagnostics): void {
-  const below = step(path, key);
-  if (ownKeys.includes(key)) {
-    if (shape.keys !== serviceKeys) sink.warn(entry.key, below, `${key} has no effect here`, 'it belongs to a service, beside image');
+  const here = ownKeysOf(shape);
+  const place = places.get(key);
+  if (place !== undefined) {
+    sink.warn(entry.key, step(path, key), `${key} has no effect here`, place);
     return;
   }
-  const near = nearest(key, ownKeys);
-  if (near !== undefined && shape.keys === serviceKeys) sink.warn(entry.key, below, `${key} has no effect`, `did you mean ${near}?`);
+  const near = here.length === 0 ? undefined : nearest(key, here);
+  if (near !== undefined) sink.warn(entry.key, step(path, key), `${key} has no effect`, `did you mean ${near}?`);
 }
 
-/** What tsorch adds to the language. */
-export const ownKeys = Object.keys(serviceKeys).filter((key) => key.startsWith('x-'));
+/** What tsorch adds to the language → where it belongs. */
+const places: ReadonlyMap<string, string> = new Map([
+  ...Object.keys(serviceKeys).filter((key) => key.startsWith('x-')).map((key) => [key, 'it belongs to a service, beside image'] as const),
+  ['x-per-replica', 'it belongs to a volume of the top level, or to a mount in long syntax'],
+]);
+
+function ownKeysOf(shape: ObjectShape): readonly string[] {
+  let keys = known.get(shape);
+  if (!keys) known.set(shape, (keys = Object.keys(shape.keys).filter((key) => key.startsWith('x-'))));
+  return keys;
+}
+
+const known = new WeakMap<ObjectShape, readonly string[]>();
 
 function hint(key: string, entry: Entry, shape: ObjectShape): string {
   if (shape.keys === topKeys) {

@@ -35,6 +35,7 @@ function mergeMaps(earlier: MapNode, later: MapNode, shape: Shape, path: Path | 
   if (shape.kind === 'object' && shape.unlessDiffers !== undefined && differ(earlier, later, shape.unlessDiffers)) return later;
   if (!spend(context, earlier.entries.size + later.entries.size, later, path)) return later;
   const entries = new Map<string, Entry>(earlier.entries);
+  if (shape.kind === 'object' && shape.choice?.some((key) => later.entries.has(key)) === true) for (const key of shape.choice) if (!later.entries.has(key)) entries.delete(key);
   for (const [key, entry] of later.entries) {
     const old = entries.get(key);
     const below = shapeBelow(shape, key);

@@ -13,8 +13,28 @@ const consumed = new Set(['include', 'version', 'extends', 'env_file', 'label_fi
 
 const named: readonly (readonly [string, ObjectShape])[] = [['service', service], ...Object.entries(definitions)];
 
+/** Objects that stand at several places, by the name of the first: they are written once. */
+function shared(): ReadonlyMap<ObjectShape, string> {
+  const seen = new Map<ObjectShape, { readonly name: string; times: number }>();
+  const walk = (shape: Shape, place: string): void => {
+    if (shape.kind === 'list' || shape.kind === 'map' || shape.kind === 'short') return walk(shape.of, place);
+    if (shape.kind !== 'object') return undefined;
+    const known = seen.get(shape);
+    if (known) {
+      known.times += 1;
+      return undefined;
+    }
+    seen.set(shape, { name: place.charAt(0).toLowerCase() + place.slice(1), times: named.some(([, one]) => one === shape) ? 2 : 1 });
+    for (const [key, field] of fieldsOf(shape)) walk(field.shape, `${place}${capital(key)}`);
+    return undefined;
+  };
+  for (const [name, shape] of named) walk(shape, capital(name));
+  return new Map([...seen].filter(([, { times }]) => times > 1).map(([shape, { name }]) => [shape, name]));
+}
+
 export function renderSchema(): string {
   const sections = Object.entries(topKeys).filter(([key]) => !consumed.has(key) && key !== 'name');
+  const defs = shared();
   const schema: JsonObject = {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'tsorch stack, canonical form',
@@ -23,37 +43,40 @@ export function renderSchema(): string {
     required: ['name', 'services'],
     properties: {
       name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' },
-      ...Object.fromEntries(sections.map(([key, field]) => [key, { ...schemaOf(field.shape) }])),
+      ...Object.fromEntries(sections.map(([key, field]) => [key, { ...schemaOf(field.shape, defs) }])),
     },
     patternProperties: extension,
     additionalProperties: false,
-    $defs: Object.fromEntries(named.map(([name, shape]) => [name, objectSchema(shape)])),
+    $defs: Object.fromEntries([...defs].map(([shape, name]) => [name, objectSchema(shape, defs)])),
   };
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
 const extension: JsonObject = { '^x-': {} };
 
-function schemaOf(shape: Shape): JsonObject {
+type Defs = ReadonlyMap<ObjectShape, string>;
+
+function schemaOf(shape: Shape, defs: Defs): JsonObject {
   switch (shape.kind) {
-    case 'any': return shape.as ? schemaOf(shape.as) : {};
+    case 'any': return shape.as ? schemaOf(shape.as, defs) : {};
     case 'string': return { type: 'string' };
     case 'enum': return { enum: [...shape.values] };
     case 'bool': return { type: 'boolean' };
     case 'int': return { type: 'integer', ...bounds(shape) };
     case 'number': return { type: 'number', ...bounds(shape) };
     case 'duration': return { type: 'string', pattern: '^([0-9.]+(h|m|s|ms))+$' };
+    case 'micros': return { type: 'integer', minimum: 0 };
     case 'bytes': return { type: 'string', pattern: shape.free === true ? '^(-1|[0-9]+)$' : '^[0-9]+$' };
     case 'mode': return { type: 'integer', minimum: 0, maximum: 0o7777 };
-    case 'list': return { type: 'array', items: schemaOf(shape.of) };
+    case 'list': return { type: 'array', items: schemaOf(shape.of, defs) };
     case 'words': case 'tuple': case 'test': return { type: 'array', items: { type: 'string' } };
     case 'pairs': return { type: 'object', additionalProperties: { type: shape.bare === 'null' ? ['string', 'null'] : 'string' } };
     case 'hosts': return { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } };
-    case 'map': return { type: 'object', additionalProperties: schemaOf(shape.of) };
-    case 'short': return objectSchema(shape.of);
+    case 'map': return { type: 'object', additionalProperties: schemaOf(shape.of, defs) };
+    case 'short': return schemaOf(shape.of, defs);
     case 'object': {
-      const known = named.find(([, one]) => one === shape);
-      return known ? { $ref: `#/$defs/${known[0]}` } : objectSchema(shape);
+      const known = defs.get(shape);
+      return known === undefined ? objectSchema(shape, defs) : { $ref: `#/$defs/${known}` };
     }
   }
 }
@@ -62,11 +85,11 @@ function bounds({ min, max }: { readonly min?: number; readonly max?: number }):
   return { ...(min === undefined ? {} : { minimum: min }), ...(max === undefined ? {} : { maximum: max }) };
 }
 
-function objectSchema(shape: ObjectShape): JsonObject {
+function objectSchema(shape: ObjectShape, defs: Defs): JsonObject {
   return {
     type: 'object',
     ...(shape.required === undefined ? {} : { required: [...shape.required] }),
-    properties: Object.fromEntries(fieldsOf(shape).map(([key, field]) => [key, { ...(isPlain(field) ? {} : { description: describeVerdict(field.verdict) }), ...schemaOf(field.shape) }])),
+    properties: Object.fromEntries(fieldsOf(shape).map(([key, field]) => [key, { ...(isPlain(field) ? {} : { description: describeVerdict(field.verdict) }), ...schemaOf(field.shape, defs) }])),
     patternProperties: extension,
     additionalProperties: false,
   };
@@ -102,7 +125,7 @@ function nameType(shape: ObjectShape, place: string, types: Types): string {
   types.set(shape, { name, text: '' });
   const lines = fieldsOf(shape).flatMap(([key, field]) => {
     const type = typeOf(field.shape, types, `${place}${capital(key)}`);
-    const quoted = /^[a-z_]+$/.test(key) ? key : `'${key}'`;
+    const quoted = /^[a-z0-9_]+$/.test(key) ? key : `'${key}'`;
     return [...(isPlain(field) ? [] : [`  /** ${describeVerdict(field.verdict)} */`]), `  readonly ${quoted}${shape.required?.includes(key) === true ? '' : '?'}: ${type};`];
   });
   types.set(shape, { name, text: [`export type ${name} = {`, ...lines, '  readonly [key: `x-${string}`]: Json;', '};'].join('\n') });
@@ -115,7 +138,7 @@ function typeOf(shape: Shape, types: Types, place = ''): string {
     case 'string': case 'duration': case 'bytes': return 'string';
     case 'enum': return shape.values.map((value) => `'${value}'`).join(' | ');
     case 'bool': return 'boolean';
-    case 'int': case 'number': case 'mode': return 'number';
+    case 'int': case 'number': case 'micros': case 'mode': return 'number';
     case 'list': return listOf(typeOf(shape.of, types, place));
     case 'words': case 'tuple': case 'test': return 'readonly string[]';
     case 'pairs': return mapTo(shape.bare === 'null' ? 'string | null' : 'string');

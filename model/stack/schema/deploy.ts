@@ -1,5 +1,6 @@
 /** `services.*.deploy`. */
-import { any, bytes, count, duration, labels, list, object, refused, string, works, type Shape } from './shape.ts';
+import { genericResources, reservedDevices } from './devices.ts';
+import { bytes, count, duration, labels, list, object, string, works, type Shape } from './shape.ts';
 
 const ratio: Shape = { kind: 'number', min: 0, max: 1 };
 const cpus: Shape = { kind: 'number', min: 0 };
@@ -16,6 +17,16 @@ const update = object({
 
 const rollback = object({ ...update.keys, failure_action: works({ kind: 'enum', values: ['pause', 'continue'] }) });
 
+export const resources = object({
+  limits: works(object({ cpus: works(cpus), memory: works(bytes), pids: works({ kind: 'int', min: -1 }) })),
+  reservations: works(object({
+    cpus: works(cpus),
+    memory: works(bytes),
+    generic_resources: works(genericResources, 'counted resources that nodes say they have'),
+    devices: works(reservedDevices, 'as `gpus`'),
+  })),
+});
+
 export const deploy = object({
   endpoint_mode: works({ kind: 'enum', values: ['vip', 'dnsrr'] }),
   labels: works(labels, 'labels of the service, not of its containers'),
@@ -26,15 +37,7 @@ export const deploy = object({
     max_replicas_per_node: works(count, '0 is no limit'),
   })),
   replicas: works(count),
-  resources: works(object({
-    limits: works(object({ cpus: works(cpus), memory: works(bytes), pids: works({ kind: 'int', min: -1 }) })),
-    reservations: works(object({
-      cpus: works(cpus),
-      memory: works(bytes),
-      generic_resources: refused(any, 'not supported yet', 'pin the service to nodes with a constraint'),
-      devices: refused(any, 'not supported yet', 'pin the service to nodes with a constraint and pass the devices with devices'),
-    })),
-  })),
+  resources: works(resources),
   restart_policy: works(object({
     condition: works({ kind: 'enum', values: ['none', 'on-failure', 'any', 'unless-stopped'] }),
     delay: works(duration),

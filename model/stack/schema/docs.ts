@@ -12,20 +12,27 @@ export function renderDocs(): string {
 ${table(topKeys)}
 ## services
 ${table(own(serviceKeys, false))}
-${objects('services.*', serviceKeys)}
+${objects('services.*', own(serviceKeys, false))}
 ## services.*.deploy
 ${table(deploy.keys)}
 ${objects('services.*.deploy', deploy.keys)}
 ${Object.entries(definitions).map(([name, shape]) => `## ${name}s\n${table(shape.keys)}`).join('\n')}
 ${placement}
-${table(own(serviceKeys, true))}
+${table(own(serviceKeys, true, placing))}
 ${additions}
+${pods}
+${table(own(serviceKeys, true, sharing))}
+${sharing.flatMap((key) => objects('services.*', { [key]: serviceKeys[key] as Field })).join('\n')}
+${devices}
 ${tail}`;
 }
 
+const placing = ['x-affinities', 'x-constraints', 'x-placement'];
+const sharing = ['x-pod', 'x-probes'];
+
 /** The specification's keys, or the ones that tsorch adds. */
-function own(keys: Readonly<Record<string, Field>>, ours: boolean): Readonly<Record<string, Field>> {
-  return Object.fromEntries(Object.entries(keys).filter(([key]) => key.startsWith('x-') === ours));
+function own(keys: Readonly<Record<string, Field>>, ours: boolean, among?: readonly string[]): Readonly<Record<string, Field>> {
+  return Object.fromEntries(Object.entries(keys).filter(([key]) => key.startsWith('x-') === ours && (among?.includes(key) ?? true)));
 }
 
 const head = `# Compose keys
@@ -34,7 +41,7 @@ This page is made from the tables in \`model/stack/schema\`; \`node docs/generat
 Every key of the Compose specification is in one of three classes, and no key is dropped in silence:
 **works**; **refused**, an error with file, line, column and the way out, unless the value asks for nothing (\`false\`, \`0\`, empty);
 **harmless**, accepted because here it changes nothing a service could notice. Keys that begin with \`x-\` are yours everywhere.
-Unknown keys are errors; what tsorch adds has keys that begin with \`x-\` too, see [Placement](#placement).
+Unknown keys are errors; what tsorch adds has keys that begin with \`x-\` too, see [Placement](#placement) and [Pods](#pods).
 `;
 
 const placement = `## Placement
@@ -85,6 +92,55 @@ A field is \`hostname\` or any key of a node; nodes without it take no pods, exc
 | \`LIKE\`, \`UNLIKE\` | a regex | the whole value matches; does not |
 `;
 
+const pods = `## Pods
+A service is a pod with one container, unless the file says more. The containers of a pod are on one node, have one address and reach each other on localhost.
+
+- \`network_mode: service:db\` (or \`container:NAME\`, by \`container_name\`, \`STACK_SERVICE\` or Compose's \`STACK-SERVICE-1\`) puts the service's container into db's
+  pod. It is then no service by itself: it scales, moves and updates with db. Its ports are db's, its name and aliases lead to db, its \`deploy.labels\` join db's; it has
+  its own image, limits, volumes, healthcheck and restarts. \`depends_on\` within the pod holds between its containers; what one of them waits for outside, the whole pod
+  waits for; who depends on a service of the pod waits for that container. It starts after the service that it joins. What pods have in common (hostname, dns,
+  networks, replicas, placement, updates) is said by db; a different word is an error.
+- \`pid\` and \`ipc\` with \`service:\` and \`container:\` work between containers of one pod.
+- \`x-pod.sidecars\` are containers beside the service's own, without being services. A service that depends on this one waits for all of them (for
+  \`service_completed_successfully\` only for its own). \`depends_on\` of the service may name them, and theirs one another.
+- \`x-pod.init\` and \`pre_start\` run before all others, one after the other, in this order, each until it exits with 0. A \`pre_start\` has everything its service has
+  (image, environment, volumes, …), but for what it says itself; with an image of its own it has that image's entrypoint. They run before every pod, not once for
+  the service: with several replicas say \`per_replica: true\`, else there is a warning (and an error for \`false\`). A \`pre_start\` of a service that joined another runs
+  beside that one, before its own.
+- \`x-pod.volumes\` are directories that live as long as the pod. Containers mount them by name, as volumes: \`volumes: ["cache:/cache"]\`.
+- \`x-per-replica: true\` on a top-level volume, or on a mount in long syntax, gives every slot a volume of its own, \`NAME.SLOT\`.
+
+\`\`\`yaml
+services:
+  web:
+    image: shop/web
+    volumes: ["cache:/cache", { type: volume, source: uploads, target: /uploads, x-per-replica: true }]
+    pre_start:
+      - command: ["./manage.py", migrate]
+    x-probes:
+      startup: { http: ":8080/healthz", period: 1s, failure_threshold: 60 }
+      readiness: http://:8080/ready
+      liveness: { exec: ["./alive"], timeout: 2s }
+    x-pod:
+      sidecars:
+        proxy:
+          image: shop/proxy
+          ports: ["8443:8443"]
+          volumes: ["cache:/cache:ro"]
+      volumes:
+        cache: { medium: memory, size: 64m }
+volumes: { uploads: }
+\`\`\`
+A probe in one word is \`http://:PORT/PATH\`, \`https://…\`, \`tcp://:PORT\`, \`grpc://:PORT/SERVICE\`, a port, or a command for the shell; a list is a command as it is.
+`;
+
+const devices = `## Devices
+\`devices\` names paths on the host, or CDI names (\`vendor.com/class=name\`) from the CDI files of the host. \`gpus\` and \`deploy.resources.reservations.devices\` become CDI names:
+\`all\` and no number \`nvidia.com/gpu=all\`, \`device_ids\` \`nvidia.com/gpu=ID\`, \`count: 2\` \`nvidia.com/gpu=0\` and \`=1\`, the first ones, as Docker does; \`driver: amd\` and \`intel\` likewise,
+and \`driver: cdi\` takes CDI names as \`device_ids\`. As many of the counted resource \`gpu\` are reserved (one for all), so the pod goes to a node that says it has them.
+\`generic_resources\` reserves what nodes count by any name.
+`;
+
 const tail = `## How files become one
 - \`-f a -f b\`: mappings merge key by key; lists are appended without repetitions; \`command\`, \`entrypoint\` and \`healthcheck.test\` are
   replaced; \`ports\` are one entry per address, number and protocol, \`volumes\`, \`secrets\`, \`configs\` and \`devices\` one per place they are
@@ -123,12 +179,32 @@ function table(keys: Readonly<Record<string, Field>>): string {
   return `| key | |\n|---|---|\n${rows.join('\n')}\n`;
 }
 
+/** A container's keys: only how they differ from a service's. */
+function container(place: string, keys: Readonly<Record<string, Field>>): string {
+  const missing = Object.keys(serviceKeys).filter((key) => !Object.hasOwn(keys, key)).toSorted().map((key) => `\`${key}\``);
+  const own = Object.entries(keys).filter(([key, field]) => field !== serviceKeys[key]);
+  const refusals = Map.groupBy(own.filter(([, { verdict }]) => verdict.kind === 'refused'), ([, { verdict }]) => describeVerdict(verdict));
+  const rows = [...refusals].map(([text, list]) => `| ${list.map(([key]) => `\`${key}\``).toSorted().join(', ')} | ${text} |\n`).join('');
+  return `### ${place}\nAs in a service, without ${missing.join(', ')}, and but for:\n\n${table(Object.fromEntries(own.filter(([, { verdict }]) => verdict.kind !== 'refused')))}${rows}`;
+}
+
 /** The objects below keys, where they have more to say than that all of them work. */
 function objects(at: string, keys: Readonly<Record<string, Field>>): string {
   const parts: string[] = [];
+  const seen = new Map<Shape, string>();
   const walk = (shape: Shape, place: string): void => {
     if (shape.kind === 'list' || shape.kind === 'map' || shape.kind === 'short') walk(shape.of, `${place}${shape.kind === 'list' ? '[]' : shape.kind === 'map' ? '.*' : ''}`);
     if (shape.kind !== 'object') return;
+    const known = seen.get(shape);
+    if (known !== undefined) {
+      parts.push(`### ${place}\nAs \`${known}\`.\n`);
+      return;
+    }
+    seen.set(shape, place);
+    if (shape.keys['image']) {
+      parts.push(container(place, shape.keys));
+      return;
+    }
     parts.push(`### ${place}\n${table(shape.keys)}`);
     for (const [key, field] of Object.entries(shape.keys)) if (field.verdict.kind === 'works') walk(field.shape, `${place}.${key}`);
   };

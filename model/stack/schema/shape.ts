@@ -1,7 +1,7 @@
 /** The words that the tables in this folder are written in. */
 import type { Diagnostics } from '../diagnostics.ts';
 import type { Path } from '../path.ts';
-import type { MapNode, Node, ScalarNode } from '../parse/tree.ts';
+import type { MapNode, Node, ScalarNode, SeqNode } from '../parse/tree.ts';
 
 /** What conforming needs besides the node. */
 export interface ShapeContext {
@@ -28,17 +28,20 @@ export type Shape =
   | { readonly kind: 'string'; readonly path?: boolean; readonly pattern?: RegExp; readonly say?: string }
   | { readonly kind: 'enum'; readonly values: readonly string[] }
   | { readonly kind: 'bool' }
-  | { readonly kind: 'int'; readonly min?: number; readonly max?: number }
+  /** `words`: texts that stand for numbers. */
+  | { readonly kind: 'int'; readonly min?: number; readonly max?: number; readonly words?: Readonly<Record<string, number>> }
   | { readonly kind: 'number'; readonly min?: number; readonly max?: number }
   | { readonly kind: 'duration' }
+  /** A number of microseconds, or a duration. */
+  | { readonly kind: 'micros' }
   /** `free`: -1 stands for no limit. */
   | { readonly kind: 'bytes'; readonly free?: boolean }
   /** Permission bits: `0440` and `"0440"` are octal, `288` is not. */
   | { readonly kind: 'mode' }
   /** `single`: one value may stand for a list of one. `entry`: short syntax of the items. `pairs`: a mapping is a list of KEY, this text, VALUE. */
   | { readonly kind: 'list'; readonly of: Shape; readonly single?: boolean; readonly entry?: Expand; readonly merge?: ListMerge; readonly pairs?: string }
-  /** A command: a string is split into words. */
-  | { readonly kind: 'words' }
+  /** A command: a string is split into words, or, with `shell`, left to one. */
+  | { readonly kind: 'words'; readonly shell?: boolean }
   /** Words that belong together; a string is split at its first two colons. */
   | { readonly kind: 'tuple' }
   /** `healthcheck.test`: a string is for the shell. */
@@ -50,8 +53,8 @@ export type Shape =
   /** Names to things, with any names that fit `name`; a list of names when `listed` makes the thing. */
   | { readonly kind: 'map'; readonly of: Shape; readonly name?: RegExp; readonly most?: number; readonly listed?: (name: ScalarNode) => Node }
   | ObjectShape
-  /** An object that a scalar may stand for. */
-  | { readonly kind: 'short'; readonly of: ObjectShape; readonly expand: Expand };
+  /** An object that a scalar may stand for, or a list. */
+  | { readonly kind: 'short'; readonly of: ObjectShape; readonly expand: Expand; readonly list?: (node: SeqNode) => Node };
 
 export interface ObjectShape {
   readonly kind: 'object';
@@ -61,6 +64,8 @@ export interface ObjectShape {
   readonly nullable?: boolean;
   /** Two values merge only when they agree on this key (or one lacks it); else the later stands alone. */
   readonly unlessDiffers?: string;
+  /** Keys of which there is only one: a later file's takes the place of an earlier one's. */
+  readonly choice?: readonly string[];
   /** The last touch to the long syntax, when one key decides over another. */
   readonly finish?: (node: MapNode, context: ShapeContext) => MapNode;
 }

@@ -29,6 +29,7 @@ const volume = object({
   external: works(external),
   labels: works(labels),
   name: works(string),
+  'x-per-replica': works(bool, 'every slot of a service that mounts it has a volume of its own, `NAME.SLOT`'),
 }, { nullable: true });
 
 const secret = object({
@@ -64,6 +65,7 @@ function includePath(node: ScalarNode): readonly Node[] {
 export const topKeys: Readonly<Record<string, Field>> = {
   configs: works(resources(config, stackLimits.configs)),
   include: works(list(object({ path: works(stringOrList), env_file: works(stringOrList), project_directory: works(string) }, { required: ['path'] }), { entry: includePath })),
+  jobs: refused(any, 'jobs by a timetable are not run', 'make it a service with deploy.mode: replicated-job, and apply it when it is due'),
   models: refused(any, 'language models are not run', 'run the model as a service'),
   name: works(string),
   networks: works(resources(network, stackLimits.networks)),

@@ -34,3 +34,9 @@ export function grantKey(base: string): (item: Node) => string {
 export function pathKey(item: Node): string {
   return lastOf(item, 'path');
 }
+
+/** Devices by where they appear in the container; what has a CDI name appears where its file says. */
+export function deviceKey(item: Node): string {
+  const source = lastOf(item, 'source');
+  return source.startsWith('/') ? lastOf(item, 'target') : source;
+}

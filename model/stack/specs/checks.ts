@@ -28,7 +28,7 @@ export function checkCycles(services: Readonly<Record<string, ServiceSpec>>, at:
 }
 
 /** An ingress port answers on every node, so two services cannot both have it; nor can a host port be shared with one. */
-export function checkPorts(services: Readonly<Record<string, ServiceSpec>>, at: (name: string) => Reader): void {
+export function checkPorts(services: Readonly<Record<string, ServiceSpec>>, at: (name: string, published: number) => Reader): void {
   const taken = new Map<string, { readonly service: string; readonly ip: string; readonly mode: string }[]>();
   for (const [name, service] of Object.entries(services)) {
     for (const port of service.ports) {
@@ -37,7 +37,7 @@ export function checkPorts(services: Readonly<Record<string, ServiceSpec>>, at: 
       const ip = port.hostIp === undefined || port.hostIp === '0.0.0.0' || port.hostIp === '::' ? '' : port.hostIp;
       const holders = taken.get(key) ?? [];
       const clash = holders.find((other) => (other.ip === '' || ip === '' || other.ip === ip) && (port.mode === 'ingress' || other.mode === 'ingress'));
-      if (clash) at(name).at('ports').error(`port ${key} is published ${clash.service === name ? 'twice' : `by ${clash.service} already`}`, 'publish it under another number');
+      if (clash) at(name, port.published).error(`port ${key} is published ${clash.service === name ? 'twice' : `by ${clash.service} already`}`, 'publish it under another number');
       taken.set(key, [...holders, { service: name, ip, mode: port.mode }]);
     }
   }

@@ -1,106 +1,88 @@
-/** A service's container. */
-import type { ContainerSpec } from '../../spec.ts';
-import type { StackContext } from './context.ts';
-import { nameOf } from '../path.ts';
-import { makeHealthcheck } from './health.ts';
-import { imageProblem } from './image.ts';
-import type { MadeLimits } from './limits.ts';
+/** A container: a service's own, or another one of its pod. */
+import type { ContainerSpec, Resources } from '../../spec.ts';
+import { parseBytes } from '../values/bytes.ts';
+import type { PodScope, StackContext } from './context.ts';
+import { makeBlkio, makeDeviceRules, makeDevices } from './devices.ts';
+import { makeEnv } from './environment.ts';
+import { makeHealthcheck, makeHooks, makeProbes } from './lifecycle.ts';
+import { makeLimits } from './limits.ts';
 import { makeFileReferences, makeMounts } from './mounts.ts';
-import { isClassicKey } from './placement/classic.ts';
+import { makeNamespaces } from './namespaces.ts';
+import { makeImage, makePull } from './pull.ts';
 import type { Reader } from './reader.ts';
 
-/** Go templates of Swarm, which the hosts do not fill in. */
-const swarmTemplate = /\{\{\s*\.(Node|Service|Task)\b/;
+export interface MadeContainer {
+  readonly spec: ContainerSpec;
+  /** What the scheduler sets aside for it. */
+  readonly reservations: Resources;
+}
 
-export function makeContainer(service: Reader, name: string, limits: MadeLimits['limits'], context: StackContext): ContainerSpec {
-  const entrypoint = service.strings('entrypoint');
-  const command = service.strings('command');
-  const workingDir = service.text('working_dir');
-  const user = service.text('user');
-  const healthcheck = makeHealthcheck(service);
-  const stopSignal = makeSignal(service);
-  const shmSize = service.bytes('shm_size');
-  const oomScoreAdj = service.number('oom_score_adj');
-  const runtime = service.text('runtime');
-  if (workingDir !== undefined && workingDir !== '' && !workingDir.startsWith('/')) service.at('working_dir').error(`a directory in the container begins with /, unlike ${JSON.stringify(workingDir)}`);
-  return {
+export function makeContainer(of: Reader, name: string, context: StackContext, scope: PodScope): MadeContainer {
+  const entrypoint = of.strings('entrypoint');
+  const command = of.strings('command');
+  const workingDir = of.text('working_dir');
+  const user = of.text('user');
+  const healthcheck = makeHealthcheck(of);
+  const postStart = makeHooks(of.at('post_start'));
+  const preStop = makeHooks(of.at('pre_stop'));
+  const stopSignal = makeSignal(of);
+  const shmSize = of.bytes('shm_size');
+  const oomScoreAdj = of.number('oom_score_adj');
+  const runtime = of.text('runtime');
+  const { limits, reservations } = makeLimits(of);
+  const { devices, generic } = makeDevices(of);
+  const deviceCgroupRules = makeDeviceRules(of);
+  const blkio = makeBlkio(of);
+  const storageOpt = makeStorage(of);
+  if (workingDir !== undefined && workingDir !== '' && !workingDir.startsWith('/')) of.at('working_dir').error(`a directory in the container begins with /, unlike ${JSON.stringify(workingDir)}`);
+  const spec: ContainerSpec = {
     name,
-    image: makeImage(service),
-    pullPolicy: makePullPolicy(service),
+    image: makeImage(of),
+    ...makePull(of),
     ...(entrypoint === undefined ? {} : { entrypoint }),
     ...(command === undefined ? {} : { command }),
-    env: makeEnv(service.at('environment')),
-    labels: service.pairs('labels'),
-    annotations: service.pairs('annotations'),
+    env: makeEnv(of.at('environment')),
+    labels: of.pairs('labels'),
+    annotations: of.pairs('annotations'),
     ...(workingDir ? { workingDir } : {}),
     ...(user ? { user } : {}),
-    groupAdd: service.strings('group_add') ?? [],
-    mounts: makeMounts(service, context),
-    secrets: makeFileReferences(service.at('secrets'), 'secret', context.secrets),
-    configs: makeFileReferences(service.at('configs'), 'config', context.configs),
+    groupAdd: of.strings('group_add') ?? [],
+    mounts: makeMounts(of, context, scope),
+    secrets: makeFileReferences(of.at('secrets'), 'secret', context.secrets),
+    configs: makeFileReferences(of.at('configs'), 'config', context.configs),
     ...(healthcheck === undefined ? {} : { healthcheck }),
+    ...makeProbes(of),
+    ...(postStart === undefined ? {} : { postStart }),
+    ...(preStop === undefined ? {} : { preStop }),
     ...(stopSignal === undefined ? {} : { stopSignal }),
-    init: service.flag('init') ?? false,
-    tty: service.flag('tty') ?? false,
-    stdinOpen: service.flag('stdin_open') ?? false,
-    readOnly: service.flag('read_only') ?? false,
-    privileged: service.flag('privileged') ?? false,
-    capAdd: capabilities(service.at('cap_add')),
-    capDrop: capabilities(service.at('cap_drop')),
-    securityOpt: service.strings('security_opt') ?? [],
-    devices: makeDevices(service.at('devices')),
-    ulimits: makeUlimits(service.at('ulimits')),
+    init: of.flag('init') ?? false,
+    tty: of.flag('tty') ?? false,
+    stdinOpen: of.flag('stdin_open') ?? false,
+    readOnly: of.flag('read_only') ?? false,
+    privileged: of.flag('privileged') ?? false,
+    capAdd: capabilities(of.at('cap_add')),
+    capDrop: capabilities(of.at('cap_drop')),
+    securityOpt: of.strings('security_opt') ?? [],
+    devices,
+    ...(deviceCgroupRules === undefined ? {} : { deviceCgroupRules }),
+    ...makeNamespaces(of, name, context, scope),
+    ...(blkio === undefined ? {} : { blkio }),
+    ...(storageOpt === undefined ? {} : { storageOpt }),
+    ulimits: makeUlimits(of.at('ulimits')),
     ...(shmSize ? { shmSize } : {}),
     limits,
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
     ...(runtime ? { runtime } : {}),
   };
+  return { spec, reservations: { ...reservations, ...(Object.keys(generic).length > 0 ? { generic } : {}) } };
 }
 
-function makeImage(service: Reader): string {
-  const image = service.text('image');
-  if (image === undefined) {
-    // With `build` the refusal of that key says all; an `extends` that is still there failed, and its error says all.
-    const said = ['build', 'provider', 'extends'].some((key) => service.has(key));
-    if (!service.has('image') && !said) service.error(`the service ${nameOf(service.path)} has no image`, 'name one: image: …');
-    else if (service.has('image') && service.at('image').node) service.at('image').error('the image is empty', 'name one');
-    return '';
-  }
-  const problem = imageProblem(image);
-  if (problem !== null) service.at('image').error(problem, image === '' ? 'a variable in it may not be set' : undefined);
-  return image;
-}
-
-function makePullPolicy(service: Reader): ContainerSpec['pullPolicy'] {
-  const text = service.text('pull_policy');
-  switch (text) {
-    case undefined: case '': case 'missing': case 'if_not_present': return 'missing';
-    case 'always': case 'never': return text;
-    default: {
-      const known = /^(build|refresh|daily|weekly|every_([0-9]+[wdhms])+)$/.test(text);
-      service.at('pull_policy').error(known ? `pull_policy: ${text} is not supported` : `there is no pull policy ${JSON.stringify(text)}`, 'the policies are always, missing and never');
-      return 'missing';
-    }
-  }
-}
-
-function makeEnv(environment: Reader): ContainerSpec['env'] {
-  const made: [string, string | null][] = [];
-  for (const [key, item] of environment.children()) {
-    if (isClassicKey(key) || item.node?.kind !== 'scalar') continue;
-    const value = item.node.value === null ? null : item.node.text;
-    if (value !== null && swarmTemplate.test(value)) item.error(`the template ${value.trim()} is not supported yet`, 'the host name of a container is in /etc/hostname');
-    made.push([key, value]);
-  }
-  return Object.fromEntries(made);
-}
-
-function makeSignal(service: Reader): string | undefined {
-  const text = service.text('stop_signal');
+function makeSignal(of: Reader): string | undefined {
+  const text = of.text('stop_signal');
   if (text === undefined || text === '') return undefined;
   const name = text.toUpperCase().replace(/^SIG/, '');
   if (/^\d+$/.test(name) ? Number(name) >= 1 && Number(name) <= 64 : /^RT(MIN(\+\d{1,2})?|MAX(-\d{1,2})?)$/.test(name) || signals.has(name)) return /^\d/.test(name) ? name : `SIG${name}`;
-  service.at('stop_signal').error(`${JSON.stringify(text)} is no signal`, 'write such as SIGTERM or SIGINT');
+  of.at('stop_signal').error(`${JSON.stringify(text)} is no signal`, 'write such as SIGTERM or SIGINT');
   return undefined;
 }
 
@@ -116,13 +98,18 @@ function capabilities(list: Reader): readonly string[] {
   });
 }
 
-function makeDevices(list: Reader): ContainerSpec['devices'] {
-  return list.items().flatMap((item) => {
-    const source = item.text('source');
-    if (source === undefined) return [];
-    if (!source.startsWith('/')) item.error(`a device is a path on the host or a CDI name; ${JSON.stringify(source)} is not supported`, 'write such as /dev/fuse');
-    return [{ source, target: item.text('target') ?? source, permissions: item.text('permissions') ?? 'rwm' }];
-  });
+/** `size`, in bytes here. Other options belong to drivers that the hosts do not have. */
+function makeStorage(of: Reader): ContainerSpec['storageOpt'] {
+  const options = of.at('storage_opt');
+  let made: ContainerSpec['storageOpt'];
+  for (const [key, item] of options.children()) {
+    const text = item.node?.kind === 'scalar' ? item.node.text : '';
+    const size = parseBytes(text);
+    if (key !== 'size') item.error(`there is no storage option ${JSON.stringify(key)}`, 'the option is size');
+    else if (size === null || size === 0) item.error(`${JSON.stringify(text)} is no size`, 'write such as 10g');
+    else made = { size: String(size) };
+  }
+  return made;
 }
 
 function makeUlimits(limits: Reader): ContainerSpec['ulimits'] {

@@ -1,6 +1,7 @@
 /** What a service's spec needs to know of the rest of the stack. */
 import type { Session } from '../assemble/context.ts';
 import type { Reader } from './reader.ts';
+import type { PodPlan } from './pods/plan.ts';
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
 
 /** A network of the file; `hostMode` is Docker's predefined `host` or `none`, which is no network. */
@@ -14,9 +15,12 @@ export interface StackContext {
   readonly stack: string;
   readonly networks: ReadonlyMap<string, NamedNetwork>;
   readonly volumes: ReadonlyMap<string, VolumeSpec>;
+  /** Volumes of which every slot has one. */
+  readonly perReplica: ReadonlySet<string>;
   readonly secrets: ReadonlyMap<string, FileObjectSpec>;
   readonly configs: ReadonlyMap<string, FileObjectSpec>;
   readonly services: ReadonlySet<string>;
+  readonly pods: PodPlan;
   /** A service of the stack as it was written. */
   readonly tree: (service: string) => Reader | undefined;
   /** Services of profiles that are off. */
@@ -27,4 +31,17 @@ export interface StackContext {
   readonly containerNames: ReadonlyMap<string, string>;
   /** Services that others wait for to be done. */
   readonly awaited: ReadonlySet<string>;
+}
+
+/** A directory that the containers of a pod share. */
+export interface PodVolume {
+  readonly medium?: 'memory';
+  readonly size?: number;
+}
+
+/** The pod that a container is made for. */
+export interface PodScope {
+  /** Names of its containers, without those that run before them. */
+  readonly containers: ReadonlySet<string>;
+  readonly volumes: ReadonlyMap<string, PodVolume>;
 }

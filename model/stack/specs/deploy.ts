@@ -24,6 +24,10 @@ export function makeMode(service: Reader): ServiceMode {
 
 const baseDelayMs = 100;
 const windowMs = 10_000;
+const base = { delayMs: baseDelayMs, maxAttempts: 0, windowMs };
+
+/** Of what runs to its end once. */
+export const onFailure: RestartPolicy = { condition: 'on-failure', ...base };
 
 /**
  * `deploy.restart_policy`, else `restart`. Without either a service is restarted always, a job (or a service that others wait
@@ -31,7 +35,6 @@ const windowMs = 10_000;
  */
 export function makeRestart(service: Reader, once: boolean, job: boolean): RestartPolicy {
   const policy = service.at('deploy').at('restart_policy');
-  const base = { delayMs: baseDelayMs, maxAttempts: 0, windowMs };
   const fallback = once ? 'on-failure' : 'any';
   const made = policy.node
     ? {
@@ -40,14 +43,14 @@ export function makeRestart(service: Reader, once: boolean, job: boolean): Resta
         maxAttempts: policy.number('max_attempts') ?? 0,
         windowMs: policy.ms('window') ?? windowMs,
       }
-    : fromRestart(service, base, fallback);
+    : fromRestart(service, fallback);
   if (job && (made.condition === 'any' || made.condition === 'unless-stopped')) {
     (policy.node ? policy.at('condition') : service.at('restart')).error('a job that is restarted always never ends', 'use on-failure or none');
   }
   return made;
 }
 
-function fromRestart(service: Reader, base: Omit<RestartPolicy, 'condition'>, fallback: 'any' | 'on-failure'): RestartPolicy {
+export function fromRestart(service: Reader, fallback: 'any' | 'on-failure'): RestartPolicy {
   const text = service.text('restart');
   switch (text) {
     case undefined: case '': return { condition: fallback, ...base };

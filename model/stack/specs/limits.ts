@@ -23,6 +23,9 @@ export function makeLimits(service: Reader): MadeLimits {
   const memorySwap = service.bytes('memswap_limit');
   const cpuShares = service.number('cpu_shares');
   const cpuset = service.text('cpuset');
+  const swappiness = service.number('mem_swappiness');
+  const unkillable = service.flag('oom_kill_disable') === true;
+  const realtime = { runtime: service.number('cpu_rt_runtime') ?? 0, period: service.number('cpu_rt_period') ?? 0 };
 
   const memoryAt = hard.has('memory') ? hard.at('memory') : service.at('mem_limit');
   if (memory !== undefined && memory < minMemory) memoryAt.error(`${memory} bytes of memory are too few for a container`, memory < 65_536 ? `did you mean ${memory}m?` : 'give it 6m or more');
@@ -33,6 +36,8 @@ export function makeLimits(service: Reader): MadeLimits {
     if (memory === undefined) service.at('memswap_limit').error('memswap_limit needs a memory limit', 'give mem_limit too');
     else if (memorySwap < memory) service.at('memswap_limit').error('memswap_limit is memory and swap together: it cannot be below the memory limit');
   }
+  if (unkillable && memory === undefined) service.at('oom_kill_disable').error('oom_kill_disable needs a memory limit: without one the container takes the node down with it', 'give mem_limit too');
+  if (realtime.runtime > (realtime.period || 1_000_000)) service.at('cpu_rt_runtime').error(`cpu_rt_runtime is more than the period of ${realtime.period || 1_000_000} microseconds`, 'make it smaller, or cpu_rt_period larger');
   if (cpuset !== undefined && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(cpuset)) service.at('cpuset').error(`${JSON.stringify(cpuset)} is no list of CPUs`, 'write such as "0-3" or "0,2"');
   return {
     limits: {
@@ -43,6 +48,10 @@ export function makeLimits(service: Reader): MadeLimits {
       ...(reserved === undefined ? {} : { memoryReservation: reserved }),
       ...(memorySwap === undefined || memorySwap === 0 ? {} : { memorySwap }),
       ...(pids === undefined ? {} : { pids }),
+      ...(swappiness === undefined || swappiness < 0 ? {} : { memorySwappiness: swappiness }),
+      ...(unkillable ? { oomKillDisable: true } : {}),
+      ...(realtime.runtime === 0 ? {} : { cpuRealtimeRuntime: realtime.runtime }),
+      ...(realtime.period === 0 ? {} : { cpuRealtimePeriod: realtime.period }),
     },
     reservations: { cpus: reservedCpus, memory: reserved ?? 0 },
   };

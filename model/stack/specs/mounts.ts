@@ -3,12 +3,13 @@ import type { FileObjectSpec, FileReference, MountSpec } from '../../spec.ts';
 import { didYouMean } from '../suggest.ts';
 import { parseBytes } from '../values/bytes.ts';
 import { hasParentSegment, isAbsolute, normalise } from '../values/paths.ts';
-import type { StackContext } from './context.ts';
+import type { PodScope, PodVolume, StackContext } from './context.ts';
+import { imageProblem } from './image.ts';
 import type { Reader } from './reader.ts';
 
-export function makeMounts(service: Reader, context: StackContext): readonly MountSpec[] {
+export function makeMounts(service: Reader, context: StackContext, scope: PodScope): readonly MountSpec[] {
   const mounts: (readonly [Reader, MountSpec | null])[] = [
-    ...service.at('volumes').items().map((item) => [item, makeVolumeMount(item, context)] as const),
+    ...service.at('volumes').items().map((item) => [item, makeVolumeMount(item, context, scope)] as const),
     ...service.at('tmpfs').items().map((item) => [item, makeTmpfs(item)] as const),
   ];
   const taken = new Set<string>();
@@ -38,7 +39,7 @@ function borrowed(service: Reader, context: StackContext): readonly MountSpec[] 
     else if (lender.path?.key === service.path?.key) item.error(`the service ${name} cannot borrow from itself`);
     else {
       if (lender.at('volumes_from').items().length > 0) item.warn(`what ${name} borrows by volumes_from itself is not passed on`, 'name that service too');
-      const lent = lender.at('volumes').items().map((volume) => makeVolumeMount(volume, context)).filter((mount) => mount !== null);
+      const lent = lender.at('volumes').items().map((volume) => makeVolumeMount(volume, context, noScope)).filter((mount) => mount !== null);
       const shared = lent.filter((mount) => mount.kind === 'bind' || (mount.kind === 'volume' && mount.volume !== undefined));
       if (shared.length < lent.length) item.error(`an anonymous volume or tmpfs of ${name} cannot be shared`, 'give the volume a name');
       return shared.map((mount) => (mode === 'ro' ? { ...mount, readOnly: true } : mount));
@@ -47,24 +48,29 @@ function borrowed(service: Reader, context: StackContext): readonly MountSpec[] 
   });
 }
 
-function makeVolumeMount(item: Reader, context: StackContext): MountSpec | null {
+/** Borrowed mounts are judged where they are lent: directories of another pod are not for here. */
+const noScope: PodScope = { containers: new Set(), volumes: new Map() };
+
+function makeVolumeMount(item: Reader, context: StackContext, scope: PodScope): MountSpec | null {
   const target = checkTarget(item, item.text('target'));
   const kind = item.text('type');
   if (target === null || kind === undefined) return null;
   const readOnly = item.flag('read_only') ?? false;
-  for (const other of ['bind', 'volume', 'tmpfs'] as const) {
+  for (const other of ['bind', 'volume', 'tmpfs', 'image'] as const) {
     if (other !== kind && item.at(other).entries.size > 0) item.at(other).error(`${other} says nothing about a mount of type ${kind}`, 'remove it, or change type');
   }
+  if (kind !== 'volume' && item.flag('x-per-replica') === true) item.at('x-per-replica').error(`x-per-replica says nothing about a mount of type ${kind}`, 'it is for named volumes');
   switch (kind) {
     case 'bind': return makeBind(item, target, readOnly);
-    case 'volume': return makeVolumeUse(item, target, readOnly, context);
+    case 'volume': return makeVolumeUse(item, target, readOnly, context, scope);
+    case 'image': return makeImageMount(item, target);
     case 'tmpfs': {
       const size = item.at('tmpfs').bytes('size');
       const mode = item.at('tmpfs').number('mode');
       return { kind, target, readOnly, ...(size === undefined || size === 0 ? {} : { size }), ...(mode === undefined ? {} : { mode }) };
     }
     default:
-      item.at('type').error(`mounts of type ${kind} are not supported`, 'use volume, bind or tmpfs');
+      item.at('type').error(`mounts of type ${kind} are refused: ${kind === 'npipe' ? 'they are for Windows' : 'hosts have no CSI plugins'}`, 'use volume, bind, tmpfs or image');
       return null;
   }
 }
@@ -80,16 +86,38 @@ function makeBind(item: Reader, target: string, readOnly: boolean): MountSpec | 
   return { kind: 'bind', source, target, readOnly, createHostPath: bind.flag('create_host_path') ?? true, propagation: propagation ?? 'rprivate' };
 }
 
-function makeVolumeUse(item: Reader, target: string, readOnly: boolean, context: StackContext): MountSpec | null {
+/** The content of an image, which nobody can write to. */
+function makeImageMount(item: Reader, target: string): MountSpec | null {
+  const image = item.text('source') ?? '';
+  const problem = imageProblem(image);
+  const subpath = subpathOf(item.at('image'));
+  if (problem !== null) (item.has('source') ? item.at('source') : item).error(problem, 'name the image to mount with source');
+  return problem !== null || subpath === null ? null : { kind: 'image', image, target, ...(subpath === '' ? {} : { subpath }) };
+}
+
+/** Empty when there is none, null when it is wrong. */
+function subpathOf(options: Reader): string | null {
+  const subpath = options.text('subpath') ?? '';
+  if (!hasParentSegment(subpath) && !isAbsolute(subpath)) return subpath;
+  options.at('subpath').error(`a subpath stays inside, unlike ${JSON.stringify(subpath)}`);
+  return null;
+}
+
+function makeVolumeUse(item: Reader, target: string, readOnly: boolean, context: StackContext, scope: PodScope): MountSpec | null {
   const source = item.text('source');
   const noCopy = item.at('volume').flag('nocopy') ?? false;
-  const subpath = item.at('volume').text('subpath');
-  if (subpath !== undefined && (hasParentSegment(subpath) || isAbsolute(subpath))) {
-    item.at('volume').at('subpath').error(`a subpath stays inside the volume, unlike ${JSON.stringify(subpath)}`);
-    return null;
+  const subpath = subpathOf(item.at('volume'));
+  if (subpath === null) return null;
+  const base = { kind: 'volume', target, readOnly, noCopy, ...(subpath === '' ? {} : { subpath }) } as const;
+  const labels = item.at('volume').pairs('labels');
+  const perReplica = item.flag('x-per-replica');
+  if (source === undefined || source === '') {
+    if (perReplica === true) item.at('x-per-replica').warn('a volume without a name is every pod\'s own anyway', 'remove it, or give the volume a name');
+    return { ...base, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
   }
-  const base = { kind: 'volume', target, readOnly, noCopy, ...(subpath === undefined || subpath === '' ? {} : { subpath }) } as const;
-  if (source === undefined || source === '') return base;
+  const shared = scope.volumes.get(source);
+  if (shared) return podMount(item, source, shared, { target, readOnly });
+  if (Object.keys(labels).length > 0) item.at('volume').at('labels').error('labels at a mount are for volumes without a name', `give them to ${source} under the top-level volumes`);
   const volume = context.volumes.get(source);
   if (!volume) {
     const where = item.has('source') ? item.at('source') : item;
@@ -97,10 +125,21 @@ function makeVolumeUse(item: Reader, target: string, readOnly: boolean, context:
       ?? (source.includes('/') ? `a path on the host begins with / or ./: ./${source}` : `declare it at the top level: volumes: { ${source}: {} }`));
     return null;
   }
-  return { ...base, volume: volume.name };
+  const own = perReplica ?? context.perReplica.has(source);
+  if (own && volume.external) {
+    (item.has('x-per-replica') ? item.at('x-per-replica') : item).error(`the volume ${source} is external: there is one of it, not one for every slot`, 'remove external, or x-per-replica');
+  }
+  return { ...base, volume: volume.name, ...(own ? { perReplica: true } : {}) };
 }
 
-/** `/run`, `/run:size=64m,mode=1777`. */
+/** A directory of the pod. */
+function podMount(item: Reader, name: string, volume: PodVolume, mount: { readonly target: string; readonly readOnly: boolean }): MountSpec {
+  for (const key of ['nocopy', 'subpath', 'labels']) if (item.at('volume').has(key)) item.at('volume').at(key).error(`${key} says nothing about ${name}, a directory of the pod`, 'remove it');
+  if (item.flag('x-per-replica') === true) item.at('x-per-replica').warn(`${name} is every pod's own anyway`, 'remove it');
+  return { kind: 'pod', name, ...mount, ...volume };
+}
+
+/** `/run`, `/run:size=64m,mode=1777,uid=1000,exec`: the options of mount(8). */
 function makeTmpfs(item: Reader): MountSpec | null {
   if (item.node?.kind !== 'scalar') return null;
   const text = item.node.text;
@@ -110,16 +149,24 @@ function makeTmpfs(item: Reader): MountSpec | null {
   let size: number | undefined;
   let mode: number | undefined;
   let readOnly = false;
+  const options: string[] = [];
   for (const option of colon < 0 ? [] : text.slice(colon + 1).split(',')) {
     const [name = '', value = ''] = option.split('=', 2);
-    if (name === 'size') size = parseBytes(value) ?? fail(item, `${JSON.stringify(value)} is no size`);
+    if (name === 'size' && !value.endsWith('%')) size = parseBytes(value) ?? fail(item, `${JSON.stringify(value)} is no size`);
     else if (name === 'mode') mode = /^0?[0-7]{3,4}$/.test(value) ? Number.parseInt(value, 8) : fail(item, `${JSON.stringify(value)} is no file mode`);
-    else if (name === 'ro' || name === 'rw') readOnly = name === 'ro';
+    else if (option === 'ro' || option === 'rw') readOnly = option === 'ro';
     // These three are what a tmpfs has anyway.
-    else if (!['noexec', 'nosuid', 'nodev', ''].includes(name)) fail(item, `the tmpfs option ${JSON.stringify(option)} is not supported`, 'the options are size, mode, ro, rw');
+    else if (['noexec', 'nosuid', 'nodev', ''].includes(option)) continue;
+    else if (tmpfsOption.test(option)) options.push(option);
+    else fail(item, `there is no tmpfs option ${JSON.stringify(option)}`, 'the options are size, mode, uid, gid, nr_inodes, nr_blocks, exec, suid, dev, ro and other flags of mount');
   }
-  return { kind: 'tmpfs', target, readOnly, ...(size === undefined ? {} : { size }), ...(mode === undefined ? {} : { mode }) };
+  return {
+    kind: 'tmpfs', target, readOnly, ...(size === undefined ? {} : { size }), ...(mode === undefined ? {} : { mode }),
+    ...(options.length > 0 ? { options } : {}),
+  };
 }
+
+const tmpfsOption = /^(?:exec|suid|dev|sync|async|dirsync|mand|nomand|atime|noatime|diratime|nodiratime|relatime|norelatime|strictatime|nostrictatime|(?:uid|gid)=\d{1,10}|nr_(?:inodes|blocks)=\d{1,15}[kmg]?|size=\d{1,3}%|huge=(?:never|always|within_size|advise)|mpol=[a-z0-9:=,-]{1,60})$/i;
 
 function fail(item: Reader, message: string, hint?: string): undefined {
   item.error(message, hint);

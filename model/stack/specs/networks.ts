@@ -2,6 +2,7 @@
 import type { NetworkAttachment, PodTemplate } from '../../spec.ts';
 import { didYouMean } from '../suggest.ts';
 import type { StackContext } from './context.ts';
+import { parseReference } from './pods/plan.ts';
 import type { Reader } from './reader.ts';
 
 export interface MadeNetworks {
@@ -16,9 +17,7 @@ export function makeNetworks(service: Reader, name: string, context: StackContex
     if (listed.length > 0) service.at('network_mode').error(`network_mode: ${mode} and networks exclude each other`, 'keep one of them');
     return { mode, attachments: [] };
   }
-  const extra = [...(context.linkAliases.get(name) ?? [])];
-  const containerName = service.text('container_name');
-  if (containerName !== undefined && containerName !== name) extra.push(containerName);
+  const extra = context.pods.members(name).flatMap((member) => namesOf(member, context));
 
   const attachments: NetworkAttachment[] = [];
   for (const [key, item] of listed.length > 0 ? listed : [['default', service] as const]) {
@@ -38,15 +37,20 @@ export function makeNetworks(service: Reader, name: string, context: StackContex
   return { mode: 'pod', attachments };
 }
 
+/** What a service is called besides its own name, which counts only for one that joined another's pod. */
+function namesOf(member: string, context: StackContext): readonly string[] {
+  const containerName = context.tree(member)?.text('container_name');
+  return [member, ...(context.linkAliases.get(member) ?? []), ...(containerName ? [containerName] : [])];
+}
+
 function modeOf(service: Reader): PodTemplate['networkMode'] {
   const text = service.text('network_mode');
   switch (text) {
     case undefined: case '': case 'bridge': case 'default': return 'pod';
     case 'host': case 'none': return text;
     default: {
-      const kind = /^(service|container):/.exec(text)?.[1];
-      if (kind === undefined) service.at('network_mode').error(`there is no network mode ${JSON.stringify(text)}`, 'the modes are host, none and bridge; networks are named under networks');
-      else service.at('network_mode').error(`network_mode: ${kind}:… is not supported yet`, 'give both services a network, and use the name of the other one instead of localhost');
+      // A reference is still here only when it leads nowhere, and then that was said.
+      if (!parseReference(text)) service.at('network_mode').error(`there is no network mode ${JSON.stringify(text)}`, 'the modes are host, none, bridge, service:NAME and container:NAME; networks are named under networks');
       return 'pod';
     }
   }

@@ -3,9 +3,9 @@ import type { PortSpec } from '../../spec.ts';
 import { isAddress } from '../values/address.ts';
 import type { Reader } from './reader.ts';
 
-export function makePorts(service: Reader): readonly PortSpec[] {
+/** `taken`: ports of other containers of the pod. */
+export function makePorts(service: Reader, taken: Set<string>): readonly PortSpec[] {
   const made: PortSpec[] = [];
-  const taken = new Set<string>();
   for (const item of service.at('ports').items()) {
     const target = item.number('target');
     if (target === undefined) continue;

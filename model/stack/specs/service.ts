@@ -1,14 +1,12 @@
 /** A service's tree → its spec. */
-import type { Dependency, PodTemplate, ServiceSpec } from '../../spec.ts';
-import { didYouMean } from '../suggest.ts';
+import type { PodTemplate, ServiceSpec } from '../../spec.ts';
 import { isAddress } from '../values/address.ts';
-import { makeContainer } from './container.ts';
 import type { StackContext } from './context.ts';
-import { makeMode, makeRestart, makeUpdate } from './deploy.ts';
-import { makeLimits } from './limits.ts';
+import { makeMode, makeUpdate } from './deploy.ts';
 import { makeNetworks } from './networks.ts';
 import { makePlacement } from './placement/placement.ts';
-import { makePorts } from './ports.ts';
+import { checkJoined } from './pods/joined.ts';
+import { makePod } from './pods/pod.ts';
 import type { Reader } from './reader.ts';
 
 const hostLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
@@ -16,13 +14,15 @@ const hostLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 export function makeService(service: Reader, name: string, context: StackContext): ServiceSpec {
   const deploy = service.at('deploy');
   const mode = makeMode(service);
-  const job = mode.kind === 'replicated-job' || mode.kind === 'global-job';
-  const { limits, reservations } = makeLimits(service);
   const networks = makeNetworks(service, name, context);
   const hostname = hostNameOf(service, 'hostname');
   const domainname = hostNameOf(service, 'domainname');
+  const pod = makePod(name, mode.kind === 'replicated-job' || mode.kind === 'global-job', context);
+  if (hostname !== undefined && service.text('uts') === 'host') service.at('hostname').error('with uts: host the host\'s name is the container\'s', 'remove hostname, or uts');
+  checkSteps(service, name, mode);
   const template: PodTemplate = {
-    containers: [makeContainer(service, name, limits, context)],
+    containers: pod.containers,
+    ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(domainname === undefined ? {} : { domainname }),
     networkMode: networks.mode,
@@ -30,61 +30,64 @@ export function makeService(service: Reader, name: string, context: StackContext
     dns: addresses(service.at('dns')),
     dnsSearch: service.strings('dns_search') ?? [],
     dnsOptions: service.strings('dns_opt') ?? [],
-    sysctls: service.pairs('sysctls'),
-    restart: makeRestart(service, job || context.awaited.has(name), job),
-    stopGraceMs: service.ms('stop_grace_period') ?? 10_000,
-    reservations,
+    sysctls: pod.sysctls,
+    restart: pod.restart,
+    stopGraceMs: pod.stopGraceMs,
+    reservations: pod.reservations,
   };
-  const ports = makePorts(service);
-  if (ports.length > 0 && networks.mode === 'host') service.at('ports').warn('ports has no effect: on the host\'s network the container opens its ports itself', 'remove ports');
-  if (ports.length > 0 && networks.mode === 'none') service.at('ports').error('a pod without network cannot publish ports', 'remove ports, or network_mode');
   const endpointMode = deploy.text('endpoint_mode') === 'dnsrr' ? 'dnsrr' : 'vip';
-  if (endpointMode === 'dnsrr' && networks.mode === 'pod' && ports.some((port) => port.mode === 'ingress')) {
-    deploy.at('endpoint_mode').error('a service with endpoint_mode: dnsrr has no address to publish ingress ports by', 'publish them with mode: host');
-  }
-  return {
+  checkPublished(service, networks.mode, endpointMode, pod.ports);
+  const spec: ServiceSpec = {
     stack: context.stack,
     name,
     mode,
-    labels: deploy.pairs('labels'),
+    labels: labelsOf(name, context),
     template,
     placement: makePlacement(service, context),
-    ports: networks.mode === 'pod' ? ports : [],
+    ports: networks.mode === 'pod' ? pod.ports : [],
     networks: networks.attachments,
     endpointMode,
     update: makeUpdate(deploy.at('update_config')),
     rollback: makeUpdate(deploy.at('rollback_config')),
-    dependsOn: makeDependencies(service, name, context),
+    dependsOn: pod.dependsOn,
   };
+  for (const member of context.pods.members(name)) {
+    const joined = member === name ? undefined : context.tree(member);
+    if (joined) checkJoined(member, joined, spec, context);
+  }
+  return spec;
 }
 
-/** `depends_on`, and `links` and `volumes_from`, which imply it. */
-function makeDependencies(service: Reader, name: string, context: StackContext): readonly Dependency[] {
-  const made = new Map<string, Dependency>();
-  const known = (target: string, required: boolean, at: Reader): boolean => {
-    if (target === name) at.error(`the service ${name} cannot depend on itself`);
-    else if (context.services.has(target)) return true;
-    else if (required) {
-      const profiles = context.inactive.get(target);
-      if (profiles) at.error(`${target} belongs to the profile ${profiles.join(', ')}, which is not switched on`, `apply with --profile ${profiles[0] ?? ''}`);
-      else at.error(`there is no service ${JSON.stringify(target)}`, didYouMean(target, context.services));
+function checkPublished(service: Reader, mode: PodTemplate['networkMode'], endpointMode: ServiceSpec['endpointMode'], ports: ServiceSpec['ports']): void {
+  if (ports.length > 0 && mode === 'host') service.at('ports').warn('ports has no effect: on the host\'s network the container opens its ports itself', 'remove ports');
+  if (ports.length > 0 && mode === 'none') service.at('ports').error('a pod without network cannot publish ports', 'remove ports, or network_mode');
+  if (endpointMode === 'dnsrr' && mode === 'pod' && ports.some((port) => port.mode === 'ingress')) {
+    service.at('deploy').at('endpoint_mode').error('a service with endpoint_mode: dnsrr has no address to publish ingress ports by', 'publish them with mode: host');
+  }
+}
+
+/** Compose runs a `pre_start` once for the whole service unless told; here it is the pod's. */
+function checkSteps(service: Reader, name: string, mode: ServiceSpec['mode']): void {
+  const several = mode.kind === 'global' || mode.kind === 'global-job' || (mode.kind === 'replicated' ? mode.replicas : mode.completions) > 1;
+  for (const hook of several ? service.at('pre_start').items() : []) {
+    const message = `it runs before every pod of ${name}, not once for all of them`;
+    const hint = 'say per_replica: true if that is right; else make it a service of its own, with depends_on: condition: service_completed_successfully';
+    if (hook.flag('per_replica') === false) hook.at('per_replica').error(message, hint);
+    else if (hook.flag('per_replica') === undefined) hook.warn(message, hint);
+  }
+}
+
+/** Services that share a pod share what is said of it. */
+function labelsOf(name: string, context: StackContext): ServiceSpec['labels'] {
+  const made: Record<string, string> = {};
+  for (const member of context.pods.members(name)) {
+    const deploy = context.tree(member)?.at('deploy');
+    for (const [key, value] of Object.entries(deploy?.pairs('labels') ?? {})) {
+      if (Object.hasOwn(made, key) && made[key] !== value) deploy?.at('labels').at(key).error(`the label ${key} differs from that of ${name}, whose pod it shares`, 'say it once');
+      else Object.defineProperty(made, key, { value, enumerable: true, configurable: true, writable: true });
     }
-    return false;
-  };
-  for (const [target, item] of service.at('depends_on').children()) {
-    const required = item.flag('required') ?? true;
-    if (!known(target, required, item)) continue;
-    made.set(target, { service: target, condition: (item.text('condition') ?? 'service_started') as Dependency['condition'], required, restart: item.flag('restart') ?? false });
   }
-  for (const item of service.at('links').items()) {
-    const target = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
-    if (known(target, true, item) && !made.has(target)) made.set(target, { service: target, condition: 'service_started', required: true, restart: false });
-  }
-  for (const item of service.at('volumes_from').items()) {
-    const target = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
-    if (context.services.has(target) && target !== name && !made.has(target)) made.set(target, { service: target, condition: 'service_started', required: true, restart: false });
-  }
-  return [...made.values()];
+  return made;
 }
 
 function makeHosts(hosts: Reader): PodTemplate['extraHosts'] {

@@ -8,6 +8,7 @@ import { checkCycles, checkPorts } from './checks.ts';
 import type { NamedNetwork, StackContext } from './context.ts';
 import { checkAffinities } from './placement/affinities.ts';
 import { Reader } from './reader.ts';
+import { planPods } from './pods/plan.ts';
 import { makeFileObject, makeNetwork, makeVolume } from './resources.ts';
 import { makeService } from './service.ts';
 
@@ -38,18 +39,21 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   if (all.length === 0 && inactive.size === 0 && !wrong) top.error('the stack has no services', 'add services:');
   if (all.length === 0 && inactive.size > 0) top.at('services').error('every service belongs to a profile, and none is switched on', `apply with --profile ${[...inactive.values()].flat()[0] ?? ''}`);
   const trees = new Map(all);
+  const related = relations(all);
   const context: StackContext = {
     session, stack: name, networks, volumes, secrets, configs, inactive,
-    services: new Set(all.map(([key]) => key)), tree: (key) => trees.get(key), ...relations(all),
+    services: new Set(all.map(([key]) => key)), tree: (key) => trees.get(key), ...related,
+    perReplica: new Set(top.at('volumes').children().filter(([, of]) => of.flag('x-per-replica') === true).map(([key]) => key)),
+    pods: planPods({ stack: name, services: all, containerNames: related.containerNames, inactive }),
   };
   const services: Record<string, ServiceSpec> = {};
   for (const [key, service] of all) {
     if (!serviceName.test(key)) service.error(`${JSON.stringify(key)} cannot be a service's name`, 'use up to 63 letters, digits, . _ -, the first a letter or digit');
-    else services[key] = makeService(service, key, context);
+    else if (context.pods.owner(key) === key) services[key] = makeService(service, key, context);
   }
   const at = (key: string): Reader => top.at('services').at(key);
   checkCycles(services, at);
-  checkPorts(services, at);
+  checkPorts(services, (key, published) => portAt(key, published, context) ?? at(key).at('ports'));
   checkAffinities(services, at);
   const problem = expressionProblem(services);
   if (problem) at(problem.service).error(problem.message);
@@ -57,6 +61,18 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
     name, services, networks: usedNetworks(networks, services),
     volumes: Object.fromEntries(volumes), secrets: Object.fromEntries(secrets), configs: Object.fromEntries(configs),
   };
+}
+
+/** Where a port of the pod is published: by one of the services that share it, or by a sidecar. */
+function portAt(service: string, published: number, { pods, tree }: StackContext): Reader | undefined {
+  // The last one that has it is who came too late.
+  for (const member of pods.members(service).toReversed()) {
+    const own = tree(member);
+    for (const container of own ? [...own.at('x-pod').at('sidecars').children().map(([, sidecar]) => sidecar), own] : []) {
+      if (container.at('ports').items().some((item) => item.text('published') === String(published))) return container.at('ports');
+    }
+  }
+  return undefined;
 }
 
 const sections = ['services', 'networks', 'volumes', 'secrets', 'configs'] as const;

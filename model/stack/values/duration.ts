@@ -4,6 +4,13 @@ const shape = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h|d|w)/;
 
 /** In milliseconds, rounded up so that no duration becomes none; null when it is no duration. */
 export function parseDuration(text: string): number | null {
+  const ns = parseNanoseconds(text);
+  if (ns === null) return null;
+  const ms = Math.ceil(ns / 1e6);
+  return Number.isSafeInteger(ms) ? ms : null;
+}
+
+export function parseNanoseconds(text: string): number | null {
   if (text === '0') return 0;
   let rest = text;
   let total = 0;
@@ -14,8 +21,7 @@ export function parseDuration(text: string): number | null {
     total += Number.parseFloat(part) * (unitsNs[unit] ?? Number.NaN);
     rest = rest.slice(part.length);
   }
-  const ms = Math.ceil(Math.round(total) / 1e6);
-  return text === '' || !Number.isSafeInteger(ms) ? null : ms;
+  return text === '' ? null : Math.round(total);
 }
 
 /** `1h0m0.5s`, `500ms`: the way Go prints them, and so Docker. */

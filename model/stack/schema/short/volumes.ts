@@ -45,8 +45,14 @@ export function expandVolume(node: ScalarNode, path: Path | null, context: Shape
   return [map(node, entries)];
 }
 
-/** `/dev/ttyUSB0[:/dev/tty0[:rwm]]`. */
+/** `vendor.com/class=name`, by which hosts find a device in their CDI files. */
+export function isCdiName(text: string): boolean {
+  return /^[A-Za-z][A-Za-z0-9._-]*\/[A-Za-z][A-Za-z0-9._-]*=[A-Za-z0-9][A-Za-z0-9._:-]*$/.test(text);
+}
+
+/** `/dev/ttyUSB0[:/dev/tty0[:rwm]]`, or a CDI name. */
 export function expandDevice(node: ScalarNode, path: Path | null, context: ShapeContext): readonly Node[] | null {
+  if (isCdiName(node.text)) return [map(node, [['source', node]])];
   const [source = '', target = source, permissions = 'rwm', more] = node.text.split(':');
   // With two parts the second may be the permissions.
   const swapped = permissions === 'rwm' && /^[rwm]{1,3}$/.test(target);

@@ -23,7 +23,9 @@ export function makeAffinities(service: Reader, context: StackContext): readonly
   }
   for (const item of service.at('volumes_from').items()) {
     const name = item.node?.kind === 'scalar' ? item.node.text.split(':', 1)[0] ?? '' : '';
-    if (context.services.has(name)) made.push({ subject: { kind: 'container' }, op: '==', pattern: { kind: 'literal', value: name }, soft: false, source: `container==${name}` });
+    // The containers of one pod are beside each other anyway.
+    const owner = context.pods.owner(name);
+    if (context.services.has(name) && owner !== context.pods.owner(String(service.path?.key))) made.push({ subject: { kind: 'container' }, op: '==', pattern: { kind: 'literal', value: owner }, soft: false, source: `container==${name}` });
   }
   return made;
 }
@@ -31,8 +33,10 @@ export function makeAffinities(service: Reader, context: StackContext): readonly
 /** `container_name` is how people know a container of their file; here its pods go by the service's name. */
 function named(affinity: Affinity, at: Reader, context: StackContext): Affinity {
   const { subject, pattern } = affinity;
-  if (subject.kind !== 'container' || pattern.kind !== 'literal' || context.services.has(pattern.value)) return affinity;
-  const service = context.containerNames.get(pattern.value);
+  if (subject.kind !== 'container' || pattern.kind !== 'literal') return affinity;
+  const known = context.services.has(pattern.value) ? pattern.value : context.containerNames.get(pattern.value);
+  const service = known === undefined ? undefined : context.pods.owner(known);
+  if (service === pattern.value) return affinity;
   if (service !== undefined) return { ...affinity, pattern: { kind: 'literal', value: service } };
   // Names of other stacks' services, of pods and of slots have one of these in them; a pod's id is digits and letters mixed.
   if (/[._]|\d/.test(pattern.value)) return affinity;

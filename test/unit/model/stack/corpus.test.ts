@@ -44,7 +44,7 @@ function loadRow(row: Row, variables: readonly string[], over: readonly string[]
 
 /** Keys that tsorch refuses, as docs/compose.md says. */
 const refusals = [
-  /build is refused: images are not built/, /the volume driver \S+ is refused: hosts have no volume plugins/, /driver: (fluentd|syslog) is refused: logs stay/, /ipv4_address is refused/, /network_mode: service:… is not supported yet/,
+  /build is refused: images are not built/, /the volume driver \S+ is refused: hosts have no volume plugins/, /driver: (fluentd|syslog) is refused: logs stay/, /ipv4_address is refused/,
   /the template \{\{.*\}\} is not supported yet/, /the option encrypted is not supported/, /the hosts run linux, not wasi/,
 ];
 /** An image or constraint that a variable without value leaves half written: Swarm refuses it later, we at once. */
@@ -88,7 +88,7 @@ function compare(ours: JsonObject, theirs: JsonObject): void {
 /** Docker's old loader leaves the default network unsaid. */
 function networksOf(service: JsonObject): readonly string[] {
   const names = Object.keys(object(service['networks'])).toSorted();
-  return names.length > 0 || service['network_mode'] === 'host' || service['network_mode'] === 'none' ? names : ['default'];
+  return names.length > 0 || (service['network_mode'] ?? 'bridge') !== 'bridge' ? names : ['default'];
 }
 
 function object(value: Json | undefined): JsonObject {

@@ -20,7 +20,7 @@ const specification = {
     mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start
     pre_start pre_stop privileged profiles provider pull_policy pull_refresh_after read_only restart runtime scale secrets security_opt shm_size stdin_open
     stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts volumes volumes_from working_dir`,
-  top: 'configs include models name networks secrets services version volumes',
+  top: 'configs include jobs models name networks secrets services version volumes',
   deploy: 'endpoint_mode labels mode placement replicas resources restart_policy rollback_config update_config',
   network: 'attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name',
   volume: 'driver driver_opts external labels name',
@@ -43,7 +43,7 @@ describe('the canonical model', () => {
   const errors = (value: unknown): readonly string[] => checker.Errors(value)[1].map(({ instancePath, message }) => `${instancePath} ${message}`);
 
   test.each(Object.entries(serviceKeys).filter(([, { verdict }]) => verdict.kind !== 'refused').map(([key]) => key))('with %s', (key) => {
-    const result = load(stack({ [key]: samples[key] }), options);
+    const result = load(stack({ ...companions[key], [key]: samples[key] }), options);
     if (result.ok) expect(errors(result.compose)).toEqual([]);
     else expect(['logging', 'cpu_period']).toContain(key);
   });
@@ -85,7 +85,11 @@ const samples: Readonly<Record<string, unknown>> = {
   platform: 'linux/arm64', ports: ['80:80'], post_start: [{ command: 'x' }], pre_start: [{ command: 'x' }], pre_stop: [{ command: 'x' }], privileged: true, profiles: ['off'], provider: { type: 'x' }, pull_policy: 'always', pull_refresh_after: '1d', read_only: true, restart: 'no', runtime: 'runc',
   scale: 2, secrets: ['thing'], security_opt: ['no-new-privileges'], shm_size: '1m', stdin_open: true, stop_grace_period: '1s', stop_signal: 'SIGINT', storage_opt: { size: '1g' }, sysctls: { 'net.core.somaxconn': 1 }, tmpfs: '/run', tty: true, ulimits: { nofile: 10 },
   use_api_socket: true, user: '1', userns_mode: 'private', uts: 'host', volumes: ['/data'], volumes_from: ['other'], working_dir: '/w', 'x-affinities': ['container==other'], 'x-constraints': ['hostname:UNIQUE'], 'x-placement': { strategy: 'binpack' },
+  'x-pod': { sidecars: { helper: { image: 'x' } } }, 'x-probes': { readiness: 8080 },
 };
+
+/** What must be there for a key to say something. */
+const companions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { oom_kill_disable: { mem_limit: '64m' }, pull_refresh_after: { pull_policy: 'refresh' } };
 
 const deploySamples: Readonly<Record<string, unknown>> = {
   endpoint_mode: 'dnsrr', labels: { a: 'b' }, mode: 'global', placement: { constraints: ['a==b'] }, replicas: 2, resources: { limits: { cpus: 1 } }, restart_policy: { condition: 'none' }, rollback_config: { parallelism: 2 }, update_config: { parallelism: 2 },
@@ -107,7 +111,7 @@ function specOf(web: Readonly<Record<string, unknown>>): unknown {
 }
 
 describe.each<[string, Readonly<Record<string, Field>>, Readonly<Record<string, unknown>>, (key: string, value: unknown) => Readonly<Record<string, unknown>>]>([
-  ['services', serviceKeys, samples, (key, value) => ({ [key]: value })],
+  ['services', serviceKeys, samples, (key, value) => ({ ...companions[key], [key]: value })],
   ['deploy', deploy.keys, deploySamples, (key, value) => ({ deploy: { [key]: value } })],
 ])('%s', (_, keys, values, make) => {
   const base = specOf({});
@@ -117,7 +121,7 @@ describe.each<[string, Readonly<Record<string, Field>>, Readonly<Record<string, 
     switch (verdict.kind) {
       case 'works': {
         // A key that works changes what is asked of the cluster, or is refused for this value (logging's driver).
-        expect(made).not.toEqual(key === 'cpu_period' ? [] : base);
+        expect(made).not.toEqual(key === 'cpu_period' ? [] : companions[key] ? specOf(companions[key]) : base);
         if (Array.isArray(made)) expect(['logging', 'cpu_period']).toContain(key);
         break;
       }
