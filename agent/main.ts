@@ -24,6 +24,8 @@ import { type StreamContext, serveStream } from './streams/serve.ts';
 import { safeName } from './volumes/names.ts';
 import { linuxMounter, type Mounter } from './volumes/mounter.ts';
 import { PodFiles } from './volumes/pod-files.ts';
+import { Plugins } from './volumes/plugins/plugins.ts';
+import { DriverWatch } from './volumes/plugins/watch.ts';
 import { Volumes } from './volumes/volumes.ts';
 
 export interface HostOptions {
@@ -46,6 +48,8 @@ export interface HostOptions {
   readonly netnsDir?: string;
   readonly bootId?: string;
   readonly mounter?: Mounter;
+  /** Volume plugins; those of Docker's folders unless told. */
+  readonly plugins?: Plugins;
   /** Bytes of output kept per stream and attempt. */
   readonly logLimit?: number;
   /** Creates at a time. */
@@ -80,7 +84,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { log, clock, signal, images, runtime } = options;
   const leave = new AbortController();
   const outside: { session?: Session } = {};
-  const { pods, logs, volumes, bootId, hostname } = await openHost(options, {
+  const { pods, logs, volumes, plugins, bootId, hostname } = await openHost(options, {
     report: (status) => outside.session?.report(status),
     gone: (id) => outside.session?.gone(id),
   });
@@ -100,6 +104,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     onChange: ({ upsert, remove }) => outside.session?.reportImages({ upsert: upsert.map((image) => JSON.stringify(image)), remove }),
   });
   let blobPort: number | null = null;
+  const drivers = await DriverWatch.start({ plugins, clock, signal, changed: () => void outside.session?.hello().catch(() => {}) });
   const epoch = await EpochFile.open(options.stateDir);
   const facts = {
     nodeId: options.nodeId,
@@ -119,7 +124,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname };
+  const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
   const session = new Session({
     master: options.master,
     clock,
@@ -127,7 +132,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     signal: AbortSignal.any([signal, leave.signal]),
     random: options.random ?? Math.random,
     epoch,
-    nodeStatus: () => nodeStatus(facts, network.vtepMac, blobPort),
+    nodeStatus: () => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort),
     pods: () => pods.statuses(),
     images: () => inventory.current,
     onWelcome: (welcome) => network.welcome(welcome),
@@ -143,7 +148,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     get connected() {
       return session.connected;
     },
-    done: Promise.all([session.done, pods.done(), network.done, inventory.done]).then(() => {}),
+    done: Promise.all([session.done, pods.done(), network.done, inventory.done, drivers.done]).then(() => {}),
     async teardown() {
       leave.abort(new TsorchError('aborted', 'the node leaves'));
       await session.done;
@@ -169,18 +174,21 @@ interface Host {
   readonly pods: Pods;
   readonly logs: LogStore;
   readonly volumes: Volumes;
+  readonly plugins: Plugins;
   readonly bootId: string;
   readonly hostname: string;
 }
 
 async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' | 'gone'>): Promise<Host> {
-  const { stateDir, runDir, runtime, images, network, log, clock, signal, mounter = linuxMounter } = options;
+  const { stateDir, runDir, runtime, images, network, log, clock, signal, mounter = linuxMounter, plugins = new Plugins() } = options;
   await fs.mkdir(stateDir, { recursive: true, mode: 0o700 });
   await fs.mkdir(runDir, { recursive: true, mode: 0o711 });
   const hostname = options.hostname ?? os.hostname();
   const bootId = options.bootId ?? readBootId();
   const logs = new LogStore({ directory: path.join(stateDir, 'logs'), clock, log: log.child('logs'), signal, ...(options.logLimit === undefined ? {} : { limit: options.logLimit }) });
-  const volumes = new Volumes({ stateDir, images, mounter });
+  const inside: { pods?: Pods } = {};
+  const volumes = new Volumes({ stateDir, runDir, images, mounter, plugins, bootId, clock, ready: (id) => inside.pods?.get(id)?.poke() });
+  await volumes.settle().catch((error: unknown) => log.warn('volumes not tidied', { error }));
   const files = new PodFiles({ runDir, mounter });
   const pods = await Pods.open({
     ports: { runtime, images, network, volumes, files, logs, hostname },
@@ -194,7 +202,8 @@ async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' 
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...hooks,
   });
-  return { pods, logs, volumes, bootId, hostname };
+  inside.pods = pods;
+  return { pods, logs, volumes, plugins, bootId, hostname };
 }
 
 async function clearHost(options: HostOptions, pods: Pods): Promise<void> {

@@ -9,6 +9,7 @@ export interface NodeFacts {
   readonly version: string;
   readonly bootId: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly volumeDrivers: NonNullable<NodeStatus['volumeDrivers']>;
   readonly capacity?: { readonly cpus: number; readonly memory: number };
 }
 
@@ -24,6 +25,7 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number |
     vtepMac,
     version: facts.version,
     bootId: facts.bootId,
+    ...(facts.volumeDrivers.length === 0 ? {} : { volumeDrivers: facts.volumeDrivers }),
     ...(blobPort === null ? {} : { blobPort }),
   };
 }

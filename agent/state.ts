@@ -6,7 +6,7 @@
  * <state>/epoch.json        the highest leader epoch obeyed
  * <state>/network.json      the last Welcome and the peers, for a start without a master
  * <state>/pods/<id>.json    a pod's record, see pods/record.ts
- * <state>/pods/<id>/        its anonymous volumes
+ * <state>/pods/<id>/        its anonymous volumes, and notes of the named ones it has, see volumes/paths.ts
  * <state>/volumes/<name>/   named volumes
  * <state>/logs/<id>/        output, also of pods that are gone
  * ```

@@ -189,9 +189,9 @@ export class ContainerdImages implements Images {
     if (images.every((other) => other.target?.digest !== digest || names.includes(other.name))) this.#known.delete(digest);
   }
 
-  async copyUp(image: ImageHandle, path: string, target: string): Promise<boolean> {
+  async copyUp(image: ImageHandle, path: string, target: string, user = ''): Promise<boolean> {
     const directory = join(this.#runDir, 'mounts');
-    return await this.#underLease((lease) => copyUp({ client: this.#client, snapshotter: this.#snapshotter, lease, directory }, image.chainId, path, target));
+    return await this.#underLease((lease) => copyUp({ client: this.#client, snapshotter: this.#snapshotter, lease, directory }, image.chainId, path, target, user));
   }
 
   async #find(reference: string): Promise<Image> {

@@ -1,7 +1,7 @@
 /** Copies a directory of an image out of its layers: what a fresh volume mounted over it starts with. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rmdir } from 'node:fs/promises';
+import { chown, mkdir, readdir, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { unmountAll } from '../../lib/linux/mount.ts';
@@ -10,9 +10,10 @@ import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import type { Mount } from '../../proto/gen/containerd/types.ts';
 import type { ContainerdClient } from '../runtime/client.ts';
 import { orNothing } from '../runtime/context.ts';
-import { findInLayers } from '../runtime/image-files.ts';
+import { findInLayers, readAccountFiles } from '../runtime/image-files.ts';
 import { mountView } from '../runtime/layers.ts';
 import { withoutOrphans } from '../runtime/snapshots.ts';
+import { type AccountFiles, resolveAccount } from '../runtime/spec/user.ts';
 
 const run = promisify(execFile);
 
@@ -25,17 +26,39 @@ export interface CopyUpOptions {
   readonly directory: string;
 }
 
-/** False, and nothing done, when the image has no directory at the absolute `path`. `target` must exist. */
-export async function copyUp(options: CopyUpOptions, chainId: string, path: string, target: string): Promise<boolean> {
-  if (chainId === '') return false;
+/**
+ * False, and nothing copied, when the image has no directory at the absolute `path`. `target` must exist. Empty and root's afterwards, it is
+ * given to `user`, who is looked up in the image.
+ */
+export async function copyUp(options: CopyUpOptions, chainId: string, path: string, target: string, user = ''): Promise<boolean> {
+  if (chainId === '') {
+    await giveTo(user, { passwd: null, group: null }, target);
+    return false;
+  }
   const { client, snapshotter, lease } = options;
   const key = `tsorch-view-${randomBytes(8).toString('hex')}`;
   const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.view, { snapshotter, key, parent: chainId, labels: {} }, { lease }));
   try {
-    return await withMounts(mounts, join(options.directory, key), (root) => copy(root, path, target));
+    return await withMounts(mounts, join(options.directory, key), async (root) => {
+      const copied = await copy(root, path, target);
+      if (!isRoot(user)) await giveTo(user, await readAccountFiles([root]), target);
+      return copied;
+    });
   } finally {
     await orNothing(client.call(SnapshotsService.remove, { snapshotter, key }));
   }
+}
+
+function isRoot(user: string): boolean {
+  return /^(|0|root)(:|$)/.test(user);
+}
+
+async function giveTo(user: string, accounts: AccountFiles, target: string): Promise<void> {
+  if (isRoot(user)) return;
+  const { uid, gid } = await stat(target);
+  if (uid !== 0 || gid !== 0 || (await readdir(target)).some((name) => name !== 'lost+found')) return;
+  const account = resolveAccount(user, [], accounts);
+  await chown(target, account.uid, account.gid);
 }
 
 async function copy(root: string, path: string, target: string): Promise<boolean> {

@@ -42,6 +42,11 @@ export class Effects {
     this.#ports = ports;
   }
 
+  /** Plugins' and the network's volumes. `unavailable`, saying what is waited for, while they are not there; the worker is woken when they are. */
+  attachVolumes(assignment: Assignment): Promise<void> {
+    return this.#ports.volumes.attach(assignment);
+  }
+
   /** `not-found` when an image is not here. `withheld` are files whose content only a master has. */
   async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Prepared> {
     const { files, volumes } = this.#ports;

@@ -322,6 +322,8 @@ export class PodWorker {
   }
 
   async #prepare(): Promise<void> {
+    // Somebody else's server or plugin may take its time: not that of the pods that wait for their turn.
+    await this.#context.effects.attachVolumes(this.#assigned());
     this.#prepared = await this.#context.limit.run(() => this.#context.effects.prepare(this.#assigned(), this.#record.withheld));
     this.#timers = { ...this.#timers, prepared: true };
     this.#setLocal((local) => {

@@ -192,7 +192,8 @@ export interface Images {
   /**
    * Copies what the image has at the absolute path into the empty directory `target`, with owners, modes, times and extended
    * attributes; `target` itself takes those of the image's directory. False, and nothing done, when the image has no
-   * directory there. Links in the path are followed inside the image only.
+   * directory there. Links in the path are followed inside the image only. With `user` (`user[:group]`), a `target` that is empty
+   * and root's afterwards is given to that user: who cannot write to a fresh volume has no use for it.
    */
-  copyUp?(image: ImageHandle, path: string, target: string): Promise<boolean>;
+  copyUp?(image: ImageHandle, path: string, target: string, user?: string): Promise<boolean>;
 }

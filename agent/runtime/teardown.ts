@@ -15,7 +15,7 @@ import { findProcesses, isAlive, type ProcessIdentity, signalProcess } from './p
 import { removeStaleSocket } from './remove.ts';
 
 /** Of the run directory: those in which the runtime mounts. */
-const mountDirectories = ['mounts', 'shm', 'userns'];
+const mountDirectories = ['mounts', 'shm', 'userns', 'volumes'];
 
 export interface TeardownOptions {
   readonly stateDir: string;

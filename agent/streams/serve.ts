@@ -12,7 +12,7 @@ import { serveExec } from './exec.ts';
 import { FrameStream } from './frames.ts';
 import { serveImageList, serveImageLoad, serveImageRemove } from './images.ts';
 import { serveLogs } from './logs.ts';
-import { serveVolumeList, serveVolumeRemove } from './volumes.ts';
+import { serveVolumeCreate, serveVolumeList, serveVolumeRemove, serveVolumeUsage } from './volumes.ts';
 
 export interface StreamContext {
   readonly pods: Pick<Pods, 'get' | 'poke'>;
@@ -24,6 +24,8 @@ export interface StreamContext {
   readonly log: Log;
   readonly signal: AbortSignal;
   nodeName(): string;
+  /** The highest leader epoch obeyed. */
+  epoch(): number;
 }
 
 /** Serves one request to its end. Never rejects: the other side is told of failures. */
@@ -58,7 +60,11 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
     case 'volume-list':
       return serveVolumeList(stream, context);
     case 'volume-rm':
-      return serveVolumeRemove(stream, params as { name?: unknown }, context);
+      return serveVolumeRemove(stream, params, context);
+    case 'volume-usage':
+      return serveVolumeUsage(stream, params, context);
+    case 'volume-create':
+      return serveVolumeCreate(stream, params, context);
     default:
       throw new TsorchError('unsupported', `this agent knows no ${JSON.stringify(request.kind)} streams`, { hint: 'update the node' });
   }

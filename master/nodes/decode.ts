@@ -20,6 +20,7 @@ const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const nodeStatus = Compile(Type.Object({
   address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
   engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text, blobPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
+  volumeDrivers: Type.Optional(Type.Array(Type.Object({ name: text, scope: Type.Union([Type.Literal('local'), Type.Literal('global')]) }), { maxItems: 1000 })),
 }));
 
 const podStatus = Compile(Type.Object({

@@ -15,6 +15,11 @@ interface TarEntry {
   readonly data?: Buffer | string;
   readonly link?: string;
   readonly directory?: boolean;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** A name of a file that is there already. */
+  readonly hardLink?: string;
+  readonly xattrs?: Readonly<Record<string, string>>;
 }
 
 export function digestOf(data: Uint8Array | string): string {
@@ -23,9 +28,11 @@ export function digestOf(data: Uint8Array | string): string {
 
 export async function tar(entries: readonly TarEntry[]): Promise<Buffer> {
   const stream = pack();
-  for (const { name, mode, data, link, directory } of entries) {
-    const base = { name, mtime: new Date(0), mode: mode ?? (directory ? 0o755 : 0o644) };
-    if (directory) stream.entry({ ...base, type: 'directory' });
+  for (const { name, mode, data, link, directory, uid = 0, gid = 0, hardLink, xattrs = {} } of entries) {
+    const pax = Object.fromEntries(Object.entries(xattrs).map(([key, value]) => [`SCHILY.xattr.${key}`, value]));
+    const base = { name, mtime: new Date(0), mode: mode ?? (directory ? 0o755 : 0o644), uid, gid, ...(Object.keys(xattrs).length === 0 ? {} : { pax }) };
+    if (hardLink !== undefined) stream.entry({ ...base, type: 'link', linkname: hardLink });
+    else if (directory) stream.entry({ ...base, type: 'directory' });
     else if (link !== undefined) stream.entry({ ...base, type: 'symlink', linkname: link });
     else stream.entry(base, data ?? '');
   }

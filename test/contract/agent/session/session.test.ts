@@ -166,7 +166,7 @@ describe('a session', () => {
     await until(ready('p1'));
     await agent.teardown();
     expect([await host.runtime.list(), host.kernel.pods.size, host.kernel.config]).toEqual([[], 0, undefined]);
-    expect(await fs.readdir(path.join(host.directory, 'state', 'volumes', 'data'))).toEqual(['_data']);
+    expect(await fs.readdir(path.join(host.directory, 'state', 'volumes', 'data'))).toEqual(['_data', 'volume.json']);
   });
 
   test('a host whose agent does not run can be cleared too', async () => {

@@ -27,8 +27,8 @@ test.runIf(isRoot)('secrets lie on a tmpfs of their own that only root can enter
 });
 
 test.runIf(isRoot)('mounts as the mount command does, and says why it cannot', async () => {
-  await linuxMounter.mount('tmpfs', 'size=1m,mode=0750', 'scratch', directory);
+  await linuxMounter.mount({ type: 'tmpfs', options: 'size=1m,mode=0750', device: 'scratch' }, directory);
   expect((await fs.stat(directory)).mode & 0o777).toBe(0o750);
   linuxMounter.unmount(directory);
-  await expect(linuxMounter.mount('ext4', 'ro', '/dev/nothing-here', directory)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('/dev/nothing-here') });
+  await expect(linuxMounter.mount({ type: 'ext4', options: 'ro', device: '/dev/nothing-here' }, directory)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('/dev/nothing-here') });
 });

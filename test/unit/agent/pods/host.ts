@@ -9,7 +9,9 @@ import type { HostNetworkConfig } from '../../../../agent/network/port.ts';
 import { Pods } from '../../../../agent/pods/pods.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../../../agent/runtime/fake.ts';
 import type { CreateRequest, Runtime, RuntimeContainer } from '../../../../agent/runtime/port.ts';
+import type { MountPlan } from '../../../../agent/volumes/local-mount.ts';
 import type { Mounter } from '../../../../agent/volumes/mounter.ts';
+import { Plugins } from '../../../../agent/volumes/plugins/plugins.ts';
 import { PodFiles } from '../../../../agent/volumes/pod-files.ts';
 import { Volumes } from '../../../../agent/volumes/volumes.ts';
 import { FakeClock } from '../../../../lib/clock.ts';
@@ -38,13 +40,29 @@ export class CountingRuntime extends FakeRuntime {
 
 export class FakeMounter implements Mounter {
   readonly mounted = new Map<string, string>();
+  propagation: 'private' | 'slave' | 'shared' = 'shared';
+  mountsBelow(directory: string): readonly string[] {
+    return [...this.mounted.keys()].filter((target) => target === directory || target.startsWith(`${directory}/`));
+  }
+  mountOf(): { readonly target: string; readonly propagation: 'private' | 'slave' | 'shared' } {
+    return { target: '/', propagation: this.propagation };
+  }
+  tmpfs(target: string, size: number | undefined): void {
+    this.mounted.set(target, `memory ${size ?? 'half'}`);
+  }
+  bind(source: string, target: string): void {
+    this.mounted.set(target, `bind ${source}`);
+  }
+  async answers(path: string): Promise<boolean> {
+    return await fs.stat(path).then(() => true, () => false);
+  }
   isMounted(target: string): boolean {
     return this.mounted.has(target);
   }
   secretTmpfs(target: string): void {
     this.mounted.set(target, 'tmpfs');
   }
-  async mount(type: string, options: string, device: string, target: string): Promise<void> {
+  async mount({ type, options, device }: MountPlan, target: string): Promise<void> {
     this.mounted.set(target, `${type} ${options} ${device}`);
   }
   unmount(target: string): void {
@@ -102,7 +120,7 @@ export class TestHost {
         runtime: options.wrap?.(this.runtime) ?? this.runtime,
         images: this.images,
         network: this.network,
-        volumes: new Volumes({ stateDir: this.stateDir, images: this.images, mounter: this.mounter }),
+        volumes: new Volumes({ stateDir: this.stateDir, runDir: this.runDir, images: this.images, mounter: this.mounter, plugins: new Plugins(), bootId: this.bootId, clock }),
         files: new PodFiles({ runDir: this.runDir, mounter: this.mounter }),
         logs: this.logs,
         hostname: 'host-1',
