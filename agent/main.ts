@@ -11,6 +11,7 @@ import type { Assignment } from '../model/assignment.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
 import { Inventory } from './images/inventory.ts';
+import { Pulls } from './images/pulls.ts';
 import { LogStore } from './logs/store.ts';
 import type { PodNetwork } from './network/port.ts';
 import { keepServing, type Peering } from './peers/keep.ts';
@@ -190,8 +191,10 @@ async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' 
   const volumes = new Volumes({ stateDir, runDir, images, mounter, plugins, bootId, clock, ready: (id) => inside.pods?.get(id)?.poke() });
   await volumes.settle().catch((error: unknown) => log.warn('volumes not tidied', { error }));
   const files = new PodFiles({ runDir, mounter });
+  const found: { pods?: Pods } = {};
+  const pulls = new Pulls({ images, clock, log: log.child('images'), signal, random: Math.random, changed: (id) => found.pods?.get(id)?.poke() });
   const pods = await Pods.open({
-    ports: { runtime, images, network, volumes, files, logs, hostname },
+    ports: { runtime, pulls, network, volumes, files, logs, hostname },
     clock,
     log: log.child('pods'),
     signal,

@@ -1,5 +1,6 @@
 /** What a master hands an agent: pods to run, whole. The agent keeps the last on disk and carries on from it alone. */
 import type { Pod } from './pod.ts';
+import type { RegistryAuth } from './registry.ts';
 import type { FileReference, PodTemplate } from './spec.ts';
 
 export interface Assignment {
@@ -18,6 +19,8 @@ export interface Assignment {
   readonly volumes: Readonly<Record<string, { readonly driver: string; readonly driverOpts: Readonly<Record<string, string>> }>>;
   /** Contents of the secrets and configs it mounts. */
   readonly files: readonly { readonly reference: FileReference; readonly kind: 'secret' | 'config'; readonly container: string; readonly content: string }[];
+  /** Credentials for the registries of its images, by `host[:port]`. Kept in memory only. Absent: none. */
+  readonly registries?: Readonly<Record<string, RegistryAuth>>;
 }
 
 export interface ManifestOrigin {

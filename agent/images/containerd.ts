@@ -117,7 +117,6 @@ export class ContainerdImages implements Images {
     const over = new AbortController();
     try {
       const sources = (await Promise.all((this.#options.sources ?? []).map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
-      if (sources.length === 0) throw new TsorchError('unsupported', `this node pulls from nowhere, so ${name} must be loaded`, { hint: 'load it with `tsorch image load`' });
       return await this.#underPullLease(normaliseReference(text), async (lease) => {
         const { target, path, manifest, document } = await pullImage({
           reference, name, sources, store: new ContentStore(this.#client, lease), downloads: this.downloads, platform: hostPlatform(), emulated: isEmulated, clock: this.#clock,

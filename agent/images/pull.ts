@@ -51,6 +51,7 @@ const policy = { attempts: 5, first: 500, most: 10_000, patience: 60_000 };
 
 export async function pullImage(options: PullOptions): Promise<Pulled> {
   const { store, name, platform, emulated } = options;
+  if (options.sources.length === 0) throw new TsorchError('unsupported', `this node pulls from nowhere, so ${name} must be loaded`, { hint: 'load it with `tsorch image load`' });
   const path: Descriptor[] = [];
   let target: { readonly descriptor: Descriptor; readonly data: Buffer } = await manifestOf(options, options.reference);
   path.push(target.descriptor);
@@ -92,7 +93,7 @@ async function manifestOf(options: PullOptions, reference: ImageReference): Prom
 
 /** A corrupt answer is like none. */
 async function fetchManifest({ sources, signal, name }: PullOptions, reference: ImageReference): Promise<SourceDocument> {
-  return await eachSource(sources, signal, name, async (source) => {
+  return await eachSource(sources, signal, async (source) => {
     const answer = await source.manifest(reference, signal);
     if (reference.digest !== undefined && sha256(answer.data) !== reference.digest) throw new TsorchError('invalid', `${source.name} sends a manifest of ${name} that is not ${reference.digest}`);
     return answer;
@@ -163,7 +164,7 @@ async function fetchBlob(options: PullOptions, descriptor: Descriptor, signal: A
             begun = offset;
             const honest = sources.filter((source) => !liars.has(source));
             // When all of them lied, the line may have: each gets its second chance.
-            return await eachSource(honest.length > 0 ? honest : sources, signal, name, async (source) => {
+            return await eachSource(honest.length > 0 ? honest : sources, signal, async (source) => {
               asked = source;
               return await source.blob(reference, descriptor, offset, signal);
             });
@@ -192,7 +193,7 @@ async function fetchBlob(options: PullOptions, descriptor: Descriptor, signal: A
 }
 
 /** The first answer. When there is none, what the registry says, or else the last error that says more than that somebody has not got it. */
-async function eachSource<T>(sources: readonly BlobSource[], signal: AbortSignal, name: string, ask: (source: BlobSource) => Promise<T>): Promise<T> {
+async function eachSource<T>(sources: readonly BlobSource[], signal: AbortSignal, ask: (source: BlobSource) => Promise<T>): Promise<T> {
   let failure: unknown;
   for (const source of sources) {
     try {
@@ -203,5 +204,5 @@ async function eachSource<T>(sources: readonly BlobSource[], signal: AbortSignal
       else failure ??= error;
     }
   }
-  throw failure ?? new TsorchError('not-found', `there is nobody to get ${name} from`);
+  throw failure;
 }

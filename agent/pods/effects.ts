@@ -3,9 +3,11 @@ import type { Log } from '../../lib/log.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
+import { normaliseReference, withDigest } from '../../lib/oci/reference.ts';
+import type { Pulls, WishAnswer } from '../images/pulls.ts';
 import type { LogStore } from '../logs/store.ts';
 import type { PodNetwork } from '../network/port.ts';
-import type { ImageHandle, ImageMount, Images, ResolvedMount, Runtime } from '../runtime/port.ts';
+import type { ImageHandle, ImageMount, ResolvedMount, Runtime } from '../runtime/port.ts';
 import { hostnameOf } from '../volumes/network-files.ts';
 import type { PodFiles } from '../volumes/pod-files.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -15,7 +17,7 @@ import type { RuntimeView } from './view.ts';
 
 export interface EffectPorts {
   readonly runtime: Runtime;
-  readonly images: Images;
+  readonly pulls: Pick<Pulls, 'want' | 'leave'>;
   readonly network: PodNetwork;
   readonly volumes: Volumes;
   readonly files: PodFiles;
@@ -35,6 +37,8 @@ interface PreparedContainer {
   readonly imageMounts: readonly ImageMount[];
 }
 
+export type Preparation = { readonly kind: 'ready'; readonly prepared: Prepared } | Extract<WishAnswer, { kind: 'waiting' }>;
+
 export class Effects {
   readonly #ports: EffectPorts;
 
@@ -47,20 +51,29 @@ export class Effects {
     return this.#ports.volumes.attach(assignment);
   }
 
-  /** `not-found` when an image is not here. `withheld` are files whose content only a master has. */
-  async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Prepared> {
+  /**
+   * Waiting while an image is on its way, and then the pod is poked when there is news. `not-found` when one is not here and may not be
+   * pulled. `withheld` are files whose content only a master has.
+   */
+  async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Preparation> {
     const { files, volumes } = this.#ports;
     const prepared = new Map<string, PreparedContainer>();
-    const images = await Promise.all(assignment.template.containers.map((container) => this.#image(container.image)));
+    const wishes = await Promise.all(assignment.template.containers.map((container) => this.#images(assignment, container)));
+    const found: Extract<(typeof wishes)[number], { kind: 'here' }>[] = [];
+    for (const wish of wishes) {
+      if (wish.kind === 'waiting') return wish;
+      found.push(wish);
+    }
     await files.write(assignment, new Set(withheld));
     for (const [i, container] of assignment.template.containers.entries()) {
-      const image = images[i];
-      if (!image) continue;
+      const own = found[i];
+      if (!own) continue;
+      const { image, imageMounts } = own;
       // The user's mounts come first: one of them may replace a file of ours.
       const mounts = [...(await volumes.prepare(assignment, container, image)), ...files.mounts(assignment, container)];
-      prepared.set(container.name, { image, mounts, imageMounts: await this.#imageMounts(container) });
+      prepared.set(container.name, { image, mounts, imageMounts });
     }
-    return prepared;
+    return { kind: 'ready', prepared };
   }
 
   async attach(assignment: Assignment): Promise<string> {
@@ -125,7 +138,13 @@ export class Effects {
     view.removed(id);
   }
 
+  /** Of a pod that is to end: it waits for no image any more. */
+  leave(podId: string): void {
+    this.#ports.pulls.leave(podId);
+  }
+
   async release(podId: string): Promise<void> {
+    this.leave(podId);
     await this.#ports.runtime.release(podId);
     await this.#ports.files.release(podId);
     await this.#ports.volumes.release(podId);
@@ -138,18 +157,23 @@ export class Effects {
     return Object.fromEntries(running.map(({ id }) => [id.slice(pod.id.length + 1, id.lastIndexOf('.')), id]));
   }
 
-  async #imageMounts(container: ContainerSpec): Promise<readonly ImageMount[]> {
-    const wanted = container.mounts.flatMap((mount) => (mount.kind === 'image' ? [mount] : []));
-    return await Promise.all(wanted.map(async ({ image, target, subpath }) => ({ image: await this.#image(image), target, ...(subpath === undefined ? {} : { subpath }) })));
-  }
-
-  async #image(reference: string): Promise<ImageHandle> {
-    try {
-      return await this.#ports.images.get(reference);
-    } catch (error) {
-      if (!isCode(error, 'not-found')) throw error;
-      throw new TsorchError('not-found', `image ${reference} is not on this node: load it with tsorch image load`, { cause: error });
+  /** The container's image, and those it mounts. */
+  async #images(assignment: Assignment, container: ContainerSpec): Promise<{ readonly kind: 'here'; readonly image: ImageHandle; readonly imageMounts: readonly ImageMount[] } | Extract<WishAnswer, { kind: 'waiting' }>> {
+    const mounts = container.mounts.flatMap((mount) => (mount.kind === 'image' ? [mount] : []));
+    const want = async ({ image, imageDigest }: Pick<ContainerSpec, 'image' | 'imageDigest'>) => {
+      const { pod, registries = {} } = assignment;
+      const [registry = ''] = normaliseReference(image).split('/');
+      return await this.#ports.pulls.want({ podId: pod.id, reference: withDigest(image, imageDigest), policy: container.pullPolicy, credentials: registries[registry] ?? null });
+    };
+    const own = await want(container);
+    if (own.kind === 'waiting') return own;
+    const imageMounts: ImageMount[] = [];
+    for (const mount of mounts) {
+      const answer = await want(mount);
+      if (answer.kind === 'waiting') return answer;
+      imageMounts.push({ image: answer.image, target: mount.target, ...(mount.subpath === undefined ? {} : { subpath: mount.subpath }) });
     }
+    return { kind: 'here', image: own.image, imageMounts };
   }
 }
 

@@ -16,8 +16,8 @@ export interface PodRecord {
 }
 
 export function encodeRecord(record: PodRecord): string {
-  const { assignment } = record;
-  if (!assignment) return JSON.stringify(record);
+  if (!record.assignment) return JSON.stringify(record);
+  const { registries: _secret, ...assignment } = record.assignment;
   const withheld = assignment.files.flatMap((file, i) => (file.kind === 'secret' ? [i] : []));
   const files = assignment.files.map((file) => (file.kind === 'secret' ? { ...file, content: '' } : file));
   return JSON.stringify({ ...record, withheld, assignment: { ...assignment, files } });

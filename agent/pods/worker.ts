@@ -43,6 +43,8 @@ export interface WorkerContext {
 const retry = { first: 100, most: 10_000 };
 /** Of one container; each is told with every status. */
 const mostWarnings = 20;
+/** Whoever brings an image says so; this is for when that was not heard. */
+const waitMs = 30_000;
 /** An image may take its time to be brought here, and its coming wakes the worker anyway. */
 const imageRetry = { first: 1000, most: 30_000 };
 
@@ -63,6 +65,8 @@ export class PodWorker {
   /** Asked for from outside, done at the next pass. */
   #unblock = false;
   #again: Assignment | null = null;
+  /** What the pod waits for, as the last preparation said. */
+  #waiting: string | null = null;
   #probed: { readonly container: string; readonly attempt: number; readonly check: Parameters<typeof afterProbe>[1]; readonly result: ProbeResult | null }[] = [];
 
   constructor(id: string, record: PodRecord, context: WorkerContext, saved: boolean) {
@@ -267,9 +271,11 @@ export class PodWorker {
   }
 
   async #perform(actions: readonly Action[]): Promise<void> {
+    this.#waiting = null;
     const results = await Promise.allSettled(actions.map((action) => this.#act(action)));
     const failed = results.find((r) => r.status === 'rejected');
     if (failed) this.#blocked(failed.reason, this.#input());
+    else if (this.#waiting !== null) this.#timers = { ...this.#timers, blocked: { message: this.#waiting, until: this.#input().now + waitMs, tries: 0 } };
     else if (this.#timers.blocked && actions.some((a) => a.kind !== 'probe')) this.#timers = { ...this.#timers, blocked: null };
     if (actions.some((a) => a.kind === 'release') && !failed) this.#setLocal((local) => ({ ...local, released: true }));
   }
@@ -324,7 +330,12 @@ export class PodWorker {
   async #prepare(): Promise<void> {
     // Somebody else's server or plugin may take its time: not that of the pods that wait for their turn.
     await this.#context.effects.attachVolumes(this.#assigned());
-    this.#prepared = await this.#context.limit.run(() => this.#context.effects.prepare(this.#assigned(), this.#record.withheld));
+    const result = await this.#context.limit.run(() => this.#context.effects.prepare(this.#assigned(), this.#record.withheld));
+    if (result.kind === 'waiting') {
+      this.#waiting = result.message;
+      return;
+    }
+    this.#prepared = result.prepared;
     this.#timers = { ...this.#timers, prepared: true };
     this.#setLocal((local) => {
       const containers = { ...local.containers };

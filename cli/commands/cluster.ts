@@ -22,6 +22,7 @@ interface UpOptions extends ClusterOptions {
   readonly file?: string;
   readonly split?: boolean;
   readonly underlay?: string;
+  readonly registryConfig?: string;
   readonly timeout: string;
 }
 
@@ -33,11 +34,17 @@ export function upCommand(io: Io): Command {
     .option('--state-dir <dir>', 'where its data lives (default /var/lib/tsorch/NAME)')
     .option('--split', 'agent and proxy as two processes on each host')
     .option('--underlay <mode>', 'how pod traffic travels between the hosts: auto (plain routes, they share a link), vxlan, route')
+    .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)')
     .option('--timeout <time>', 'how long to wait for it to be ready', '2m')
     .action(async (options: UpOptions) => {
       if (options.nodes !== undefined && options.file !== undefined) throw new UsageError('--nodes and -f both say which hosts; give one of them');
       if (options.nodes !== undefined && !/^[1-9]\d{0,2}$/.test(options.nodes)) throw new UsageError(`--nodes ${options.nodes}: write how many hosts, for example 3`);
       const underlay = options.underlay === undefined ? undefined : parseUnderlay(options.underlay);
+      // What is wrong in it is told here, and not by programs in the background.
+      if (options.registryConfig !== undefined) {
+        const { RegistriesFile } = await import('../../lib/oci/registries-file.ts');
+        await new RegistriesFile(resolve(io.cwd, options.registryConfig)).read();
+      }
       const [{ up }, { createSteps }, { parseClusterFile }] = await Promise.all([import('../../deploy/local/up.ts'), import('../../deploy/local/steps.ts'), import('../../deploy/local/file.ts')]);
       const file = options.file === undefined ? undefined : parseClusterFile(options.file, await read(io, options.file));
       const started = io.now();
@@ -49,6 +56,7 @@ export function upCommand(io: Io): Command {
           ...(file?.subnet === undefined ? {} : { subnet: file.subnet }),
           ...(options.split === undefined ? {} : { split: options.split }),
           ...(underlay === undefined ? {} : { underlay }),
+          ...(options.registryConfig === undefined ? {} : { registryConfig: resolve(io.cwd, options.registryConfig) }),
         },
         ...(options.stateDir === undefined ? {} : { stateDir: resolve(io.cwd, options.stateDir) }),
         steps: createSteps({ write: (text) => io.stdout.write(text), isTTY: io.stdout.isTTY === true, now: io.now }),

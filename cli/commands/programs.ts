@@ -21,6 +21,7 @@ function masterCommand(io: Io): Command {
     .option('--pod-cidr <cidr>', 'addresses for pods')
     .option('--service-cidr <cidr>', 'addresses for services')
     .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, route')
+    .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)')
     .action(async (flags: MasterArguments) => {
       const { runMasterProgram } = await import('../programs/master.ts');
       await runMasterProgram(flags, io.signal);
@@ -41,6 +42,7 @@ interface HostFlags {
   readonly underlay?: string;
   readonly blobPort?: string;
   readonly blobRate?: string;
+  readonly registryConfig?: string;
   readonly teardown?: boolean;
 }
 
@@ -58,7 +60,8 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
     .option('--underlay <mode>', 'how pod traffic travels between hosts: auto, vxlan, route');
   if (kind !== 'proxy') {
     made.option('--blob-port <port>', 'where other nodes fetch images from this one; 0 for nowhere', '7445')
-      .option('--blob-rate <bytes>', 'how much of them per second they get, all together, such as 50M (default half of what the link carries)');
+      .option('--blob-rate <bytes>', 'how much of them per second they get, all together, such as 50M (default half of what the link carries)')
+      .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)');
   }
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');
   return made.action(async (flags: HostFlags) => {

@@ -10,6 +10,8 @@ export interface MasterArguments {
   readonly podCidr?: string;
   readonly serviceCidr?: string;
   readonly underlay?: string;
+  /** A file, see docs/registries.md. */
+  readonly registryConfig?: string;
 }
 
 export interface HostArguments {
@@ -30,6 +32,8 @@ export interface HostArguments {
   /** Where other nodes fetch image blobs, and how many bytes per second they all get. */
   readonly blobPort?: string;
   readonly blobRate?: string;
+  /** A file, see docs/registries.md. */
+  readonly registryConfig?: string;
   /** Take everything off this host and end. */
   readonly teardown?: boolean;
 }

@@ -7,6 +7,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { hostname, release, version } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
+import { RegistrySources } from '../../agent/images/registry-source.ts';
 import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
 import { LinuxPodNetwork } from '../../agent/network/linux.ts';
 import { gatewayAddress } from '../../agent/network/port.ts';
@@ -22,6 +23,7 @@ import { daemonPaths } from '../../agent/runtime/daemon-files.ts';
 import { stopContainerd } from '../../agent/runtime/teardown.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLog, type Log } from '../../lib/log.ts';
+import { RegistriesFile } from '../../lib/oci/registries-file.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
 import { parseBlobPort, parseRate } from '../output/values.ts';
@@ -91,13 +93,17 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
   const runtime = await openContainerdRuntime({ client, runDir: args.runDir, clock, log: log.child('runtime'), ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
-  const images = new ContainerdImages({ client, runDir: args.runDir, clock, log: log.child('images') });
+  const registries = new RegistriesFile(args.registryConfig);
+  // What is wrong in it is told now, and not by the first pod.
+  if (args.teardown !== true) await registries.read();
+  const sources = [new RegistrySources({ registries: () => registries.read(), env: process.env, clock, random: Math.random })];
+  const images = new ContainerdImages({ client, runDir: args.runDir, sources, clock, log: log.child('images') });
   await images.sweep();
   const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: join(args.runDir, 'netns') });
   return {
     options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (await addressTowards(args)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
     containerd: daemon.version,
-    blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: () => false }),
+    blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: (digest) => images.downloads.coming(digest) }),
     async close() {
       await daemon.done;
       client.close();

@@ -26,7 +26,7 @@ export function masterProcess(names: ClusterNames, spec: ClusterSpec, cgroup: st
   const address = addressIn(spec.subnet, 1);
   return {
     name: 'master',
-    argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`, ...(spec.underlay === undefined ? [] : ['--underlay', spec.underlay])),
+    argv: tsorch(program, 'master', '--name', 'master-1', '--state-dir', masterStateDir(names), '--run-dir', `${names.runDir}/master`, '--listen', `${address}:${apiPort}`, '--grpc', `${address}:${grpcPort}`, ...(spec.underlay === undefined ? [] : ['--underlay', spec.underlay]), ...registryConfig(spec)),
     env: nodeEnv,
     cgroup,
     log: `${names.logDir}/master.log`,
@@ -54,7 +54,7 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
   const kinds = spec.split ? (['agent', 'proxy'] as const) : (['host'] as const);
   return kinds.map((kind) => ({
     name: kind === 'host' ? host.name : `${host.name}-${kind}`,
-    argv: tsorch(program, kind, ...hostArguments(names, spec, host, places)),
+    argv: tsorch(program, kind, ...hostArguments(names, spec, host, places), ...(kind === 'proxy' ? [] : registryConfig(spec))),
     env: nodeEnv,
     netns: hostNames(names, spec.subnet, host.index).netnsPath,
     cgroup: places.cgroup,
@@ -65,6 +65,10 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
 /** Takes a host's pods and everything else of it off the machine. */
 export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces, program: ProgramFile): readonly string[] {
   return ['nsenter', `--net=${hostNames(names, spec.subnet, host.index).netnsPath}`, '--', ...tsorch(program, 'host', '--teardown', ...hostArguments(names, spec, host, places))];
+}
+
+function registryConfig({ registryConfig: file }: ClusterSpec): readonly string[] {
+  return file === undefined ? [] : ['--registry-config', file];
 }
 
 function hostArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, { cgroupRoot }: HostPlaces): readonly string[] {

@@ -19,6 +19,8 @@ export interface ClusterSpec {
   readonly split: boolean;
   /** How pod traffic travels between the hosts; absent: the master's default. Fixed when the cluster is made. */
   readonly underlay?: Underlay;
+  /** How registries are reached: the path of a file, see docs/registries.md. */
+  readonly registryConfig?: string;
   readonly hosts: readonly HostSpec[];
 }
 
@@ -28,6 +30,7 @@ export interface WantedCluster {
   readonly subnet?: string;
   readonly split?: boolean;
   readonly underlay?: Underlay;
+  readonly registryConfig?: string;
   readonly nodes?: number;
   readonly hosts?: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
 }
@@ -44,7 +47,11 @@ export function decideCluster(wanted: WantedCluster, saved: ClusterSpec | null, 
   const underlay = saved ? saved.underlay : wanted.underlay;
   // While the cluster was down somebody else may have taken its subnet: hosts get new addresses, and nothing else changes.
   const kept = saved && !taken.some((other) => overlaps(saved.subnet, other)) ? saved.subnet : undefined;
-  return { name: wanted.name, subnet: kept ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, ...(underlay === undefined ? {} : { underlay }), hosts };
+  const registryConfig = wanted.registryConfig ?? saved?.registryConfig;
+  return {
+    name: wanted.name, subnet: kept ?? wanted.subnet ?? freeSubnet(wanted.name, taken), split: wanted.split ?? saved?.split ?? false, ...(underlay === undefined ? {} : { underlay }),
+    ...(registryConfig === undefined ? {} : { registryConfig }), hosts,
+  };
 }
 
 function decideHosts(wanted: WantedCluster, saved: ClusterSpec | null): HostSpec[] {

@@ -59,11 +59,12 @@ export function withDigest(text: string, digest: string | undefined): string {
   return digest === undefined || full.includes('@') || isDigest(full) ? full : `${full}@${digest}`;
 }
 
-/** What people know the image by: the reference as written, less a digest behind a tag. */
+/** What people know the image by: without a digest behind a tag, and without what the default registry needs not. */
 export function readableName(text: string): string {
   const at = text.indexOf('@');
   const name = at < 0 ? text : text.slice(0, at);
-  return at >= 0 && name.lastIndexOf(':') > name.lastIndexOf('/') ? name : text;
+  const tagged = at >= 0 && name.lastIndexOf(':') > name.lastIndexOf('/');
+  return (tagged ? name : text).replace(/^docker\.io\/(?:library\/)?/, '');
 }
 
 /** The full form: `redis` → `docker.io/library/redis:latest`. A digest alone stays as it is. Throws `invalid`. */

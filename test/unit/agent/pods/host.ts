@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { FakeImages } from '../../../../agent/images/fake.ts';
+import { Pulls } from '../../../../agent/images/pulls.ts';
 import { LogStore } from '../../../../agent/logs/store.ts';
 import { FakePodNetwork, type FakeKernel } from '../../../../agent/network/fake.ts';
 import type { HostNetworkConfig } from '../../../../agent/network/port.ts';
@@ -118,7 +119,7 @@ export class TestHost {
     this.pods = await Pods.open({
       ports: {
         runtime: options.wrap?.(this.runtime) ?? this.runtime,
-        images: this.images,
+        pulls: new Pulls({ images: this.images, clock, log, signal, random: () => 0.5, changed: (id) => this.pods?.get(id)?.poke() }),
         network: this.network,
         volumes: new Volumes({ stateDir: this.stateDir, runDir: this.runDir, images: this.images, mounter: this.mounter, plugins: new Plugins(), bootId: this.bootId, clock }),
         files: new PodFiles({ runDir: this.runDir, mounter: this.mounter }),

@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FakeRuntimeOptions } from '../../../../agent/runtime/fake.ts';
-import type { Runtime } from '../../../../agent/runtime/port.ts';
+import type { PullOptions, Runtime } from '../../../../agent/runtime/port.ts';
 import { TsorchError } from '../../../../model/errors.ts';
 import type { Assignment } from '../../../../model/assignment.ts';
 import { TestHost } from './host.ts';
@@ -84,27 +84,102 @@ describe('pods', () => {
     const host = await makeHost();
     const pods = await host.start();
     pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ image: 'shop/web:1' })] } })]));
-    await host.until(() => host.statuses.get('p1')?.message === 'image shop/web:1 is not on this node: load it with tsorch image load');
+    await host.until(() => host.statuses.get('p1')?.message === 'cannot pull shop/web:1: this node pulls from nowhere, so shop/web:1 must be loaded; load it with `tsorch image load`; trying again in 5 s');
     host.images.add('shop/web:1');
     pods.poke();
     await host.until(ready(host, 'p1'));
     expect(host.statuses.get('p1')?.message).toBe('');
   });
 
-  test('a missing image is looked for again, ever less often', async () => {
+  test('an image that cannot be pulled is asked for again, ever less often', async () => {
     const host = await makeHost();
     const pods = await host.start();
     let asked = 0;
-    host.images.get = () => {
+    host.images.pull = () => {
       asked++;
-      return Promise.reject(new TsorchError('not-found', 'no'));
+      return Promise.reject(new TsorchError('unavailable', 'the registry is down'));
     };
-    pods.assign(all([assignment('p1')]));
+    const missing = { containers: [containerSpec({ image: 'app:1' })] };
+    pods.assign(all([assignment('p1', { template: missing })]));
     await host.until(() => asked === 1);
     await host.asleep();
     const gaps: number[] = [];
     for (let i = 2; i <= 8; i++) gaps.push(await host.turnUntil(() => asked === i, 250));
-    expect(gaps).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect(gaps).toEqual([5000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000]);
+    expect(host.statuses.get('p1')?.message).toBe('cannot pull app:1: the registry is down; trying again in 300 s');
+  });
+
+  test('an image is pulled once for all pods that wait, its progress told; a pod that ends does not wait for it', async () => {
+    const host = await makeHost();
+    const pods = await host.start();
+    const pulls: { readonly reference: string; readonly options: PullOptions; readonly done: () => void }[] = [];
+    host.images.pull = (reference, options) => new Promise((resolve, reject) => {
+      options.signal.addEventListener('abort', () => reject(new TsorchError('aborted', 'given up')));
+      pulls.push({ reference, options, done: () => {
+        host.images.add('shop/web:1');
+        void host.images.get('shop/web:1').then(resolve);
+      } });
+    });
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const web = { containers: [containerSpec({ image: 'shop/web:1' })] };
+    const pinned = { containers: [containerSpec({ image: 'shop/other:1', imageDigest: digest })] };
+    const registries = { 'docker.io': { kind: 'basic', username: 'u', password: 'hidden' } } as const;
+    const three = [assignment('p1', { template: web, registries }), assignment('p2', { template: web, registries }), assignment('p3', { template: pinned })];
+    pods.assign(all(three));
+    await host.until(() => pulls.length === 2 && ['p1', 'p2'].every((id) => host.statuses.get(id)?.message === 'pulling shop/web:1'));
+    expect(pulls.map(({ reference, options }) => [reference, options.credentials])).toEqual([['docker.io/shop/web:1', registries['docker.io']], [`docker.io/shop/other:1@${digest}`, null]]);
+    expect(await fs.readFile(path.join(host.stateDir, 'pods', 'p1.json'), 'utf8')).not.toContain('hidden');
+    pulls[0]?.options.progress?.({ kind: 'downloading', bytes: 34_500_000, total: 120_000_000 });
+    await host.until(() => ['p1', 'p2'].every((id) => host.statuses.get(id)?.message === 'pulling shop/web:1: 34 of 120 MB'));
+    pods.assign(all(three.slice(0, 2)));
+    await host.until(() => pulls[1]?.options.signal.aborted === true && host.gone.includes('p3'));
+    pods.assign(all(three.slice(0, 1)));
+    await host.until(() => host.gone.includes('p2'));
+    expect(pulls[0]?.options.signal.aborted).toBe(false);
+    pulls[0]?.done();
+    await host.until(ready(host, 'p1'));
+    expect(pulls).toHaveLength(2);
+  });
+
+  test('other credentials are tried at once', async () => {
+    const host = await makeHost();
+    const pods = await host.start();
+    const asked: unknown[] = [];
+    host.images.pull = (_, { credentials }) => {
+      asked.push(credentials);
+      return Promise.reject(new TsorchError('unauthenticated', 'who are you?'));
+    };
+    const missing = { containers: [containerSpec({ image: 'app:1' })] };
+    pods.assign(all([assignment('p1', { template: missing })]));
+    await host.until(() => host.statuses.get('p1')?.message.startsWith('cannot pull') === true);
+    const auth = { kind: 'identity', token: 't' } as const;
+    pods.assign(all([assignment('p1', { template: missing, registries: { 'docker.io': auth } })]));
+    await host.until(() => asked.length === 2);
+    expect(asked).toEqual([null, auth]);
+  });
+
+  test.each([['never', 0], ['missing', 0], ['always', 1]] as const)('pull_policy %s with the image here', async (pullPolicy, expected) => {
+    const host = await makeHost();
+    const pods = await host.start();
+    host.images.add('app:1');
+    let asked = 0;
+    host.images.pull = (reference) => {
+      asked++;
+      return host.images.get(reference);
+    };
+    pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ image: 'app:1', pullPolicy })] } })]));
+    await host.until(ready(host, 'p1'));
+    host.runtime.exit('p1.main.1', 1);
+    await host.until(() => host.runtime.births.includes('p1.main.2'));
+    // The pod's image stays its image.
+    expect(asked).toBe(expected);
+  });
+
+  test('pull_policy never without the image', async () => {
+    const host = await makeHost();
+    const pods = await host.start();
+    pods.assign(all([assignment('p1', { template: { containers: [containerSpec({ image: 'shop/web:1', pullPolicy: 'never' })] } })]));
+    await host.until(() => host.statuses.get('p1')?.message === 'image shop/web:1 is not on this node, and its pull_policy is never; load it with `tsorch image load`');
   });
 
   test('crashes are restarted with growing delays, and told', async () => {

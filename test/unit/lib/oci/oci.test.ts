@@ -7,6 +7,7 @@ import { parseChallenge } from '../../../../lib/oci/challenge.ts';
 import { credentialsFor, type CredentialHelper, parseDockerConfig, parseHelperAnswer, readDockerConfig, runHelper } from '../../../../lib/oci/docker-config.ts';
 import { choosePlatform } from '../../../../lib/oci/manifest.ts';
 import { amd64Variant, distance, formatPlatform, parsePlatform, platformOf } from '../../../../lib/oci/platform.ts';
+import { readableName, withDigest } from '../../../../lib/oci/reference.ts';
 import { noSettings, placesOf } from '../../../../lib/oci/registries.ts';
 import { parseRegistries, RegistriesFile } from '../../../../lib/oci/registries-file.ts';
 import { parseRetryAfter, retryDelay } from '../../../../lib/oci/retry.ts';
@@ -38,6 +39,16 @@ describe('platforms', () => {
     expect(choosePlatform(list, platformOf('armv6l'), 'it').digest).toBe('linux/arm/v6');
     expect(() => choosePlatform(list, platformOf('s390x'), 'it')).toThrow('it has no image for linux/s390x, only for linux/386, linux/amd64, linux/amd64/v3, linux/arm/v6, linux/arm/v7');
   });
+});
+
+describe('names', () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  test.each([
+    ['docker.io/library/redis:7', 'redis:7'], [`docker.io/team/app:1@${digest}`, 'team/app:1'], [`r.test:5000/app@${digest}`, `r.test:5000/app@${digest}`], [digest, digest], ['r.test/app:1', 'r.test/app:1'],
+  ])('%s is known as %s', (text, name) => expect(readableName(text)).toBe(name));
+  test.each([
+    ['redis', digest, `docker.io/library/redis:latest@${digest}`], ['redis:7', undefined, 'docker.io/library/redis:7'], [`redis@sha256:${'b'.repeat(64)}`, digest, `docker.io/library/redis@sha256:${'b'.repeat(64)}`],
+  ])('%s with %s', (text, pinned, full) => expect(withDigest(text, pinned)).toBe(full));
 });
 
 describe('challenges', () => {
