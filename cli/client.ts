@@ -2,7 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { TsorchError } from '../model/errors.ts';
-import { jsonLines, serverSentEvents } from './client/streams.ts';
+import { logChunkType, type PodLogChunk } from '../model/log-chunk.ts';
+import { jsonLines, logChunks, serverSentEvents } from './client/streams.ts';
 import { createTransport, readText, unreachable, type Query, type RequestOptions, type Transport } from './client/transport.ts';
 import type { Context } from './context/file.ts';
 
@@ -36,6 +37,12 @@ export class ApiClient {
   async *lines<T>(path: string, query?: Query): AsyncGenerator<T> {
     const response = await this.#request('GET', path, { accept: 'application/x-ndjson', ...(query ? { query } : {}) });
     yield* this.#receive(jsonLines<T>(response), response);
+  }
+
+  /** Output of pods, see `readLogs`. */
+  async *logs(method: 'GET' | 'POST', options: Pick<RequestOptions, 'query' | 'body'>): AsyncGenerator<PodLogChunk> {
+    const response = await this.#request(method, '/v1/logs', { accept: logChunkType, ...options });
+    yield* this.#receive(logChunks(response), response);
   }
 
   async *events<T>(path: string, query?: Query): AsyncGenerator<T> {

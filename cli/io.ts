@@ -28,3 +28,17 @@ export function print(io: Io, text: string): void {
 export function note(io: Io, text: string): void {
   io.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
 }
+
+/** Waits while the reader is slow, unless we are interrupted. */
+export async function writeTo(stream: Output, data: Uint8Array | string, signal: AbortSignal): Promise<void> {
+  if (stream.write(data) || signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      for (const event of ['drain', 'close', 'error']) stream.off(event, done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'error']) stream.once(event, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

@@ -25,7 +25,8 @@
  * | POST /v1/renew | RenewRequest → RenewReply; for nodes alone |
  * | GET /v1/events?follow=true | → EventItem[], or server-sent events of them |
  * | GET /v1/watch | → server-sent events: `{ kind: 'stack'\|'service'\|'pod'\|'node', type: 'put'\|'delete', id, value? }`; starts with everything, then `{ kind: 'synced' }` |
- * | GET /v1/logs?target=&container=&previous=&follow=&tail=&since=&until=&timestamps= | → one JSON LogLine per line, streamed (application/x-ndjson) |
+ * | GET /v1/logs?target=&container=&stream=&previous=&follow=&tail=&since=&until= | → one JSON LogLine per line, streamed (application/x-ndjson); bytes as they were for who accepts `application/vnd.tsorch.log-chunks` (model/log-chunk.ts); `target` may be repeated |
+ * | POST /v1/logs | LogsRequest → the same, from where a reader was cut off |
  * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
  * | GET /v1/images?node= | → ImageListItem[] |
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
@@ -202,14 +203,22 @@ export interface LogLine {
   readonly pod: string;
   readonly podId: string;
   readonly node: string;
-  /** Absent for the only container of a pod. */
-  readonly container?: string;
+  readonly container: string;
+  /** Which run of the container, from 1. */
+  readonly attempt: number;
   readonly stream: 'stdout' | 'stderr';
   /** Milliseconds since the epoch. */
   readonly time: number;
+  /** Without its newline. */
   readonly line: string;
-  /** The line goes on in the next record (it was longer than the limit). */
+  /** base64 of the line as it was, when it is no UTF-8. */
+  readonly bytes?: string;
+  /** No newline ended it: it goes on in the stream's next record (it is very long), or the output ends here. */
   readonly partial?: boolean;
+  /** Bytes the stream had after it. */
+  readonly end?: number;
+  /** Words of tsorch about the output, not of the container. */
+  readonly notice?: boolean;
 }
 
 export interface ExecQuery {
@@ -231,6 +240,23 @@ export interface ExecQuery {
  */
 export const execChannel = { stdin: 0, stdout: 1, stderr: 2, resize: 3, stdinEnd: 4, exit: 5, error: 6 } as const;
 
+/** POST /v1/logs: the query of GET as a body, with the places of a reader that goes on, by pod id. */
+export interface LogsRequest {
+  readonly target: readonly string[];
+  readonly container?: string;
+  readonly stream?: 'stdout' | 'stderr';
+  readonly follow?: boolean;
+  /** Absent: all. */
+  readonly tail?: number;
+  /** Milliseconds since the epoch, both inclusive. */
+  readonly since?: number;
+  readonly until?: number;
+  readonly places?: Readonly<Record<string, LogPlaces>>;
+}
+
+/** Where a reader of logs is: bytes read of each stream, by `streamKey` (model/log-chunk.ts). */
+export type LogPlaces = Readonly<Record<string, number>>;
+
 /** Parameters of the data streams a master opens on an agent (`OpenStream.params`). */
 export interface LogsStreamParams {
   readonly podId: string;
@@ -241,8 +267,13 @@ export interface LogsStreamParams {
   readonly follow: boolean;
   /** Lines from the end; absent: all. */
   readonly tail?: number;
+  /** Milliseconds since the epoch, both inclusive. */
   readonly since?: number;
   readonly until?: number;
+  /** One stream alone; absent: both. */
+  readonly stream?: 'stdout' | 'stderr';
+  /** Where a reader that was cut off goes on, by `streamKey`; `tail` counts no more, and a stream that is not there is new to it. */
+  readonly places?: LogPlaces;
 }
 
 export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {

@@ -12,8 +12,8 @@ export interface LiveOptions {
   readonly file: string;
   readonly now: () => number;
   readonly log: Log;
-  /** Bytes kept; up to a quarter more before the head is given up. */
-  readonly limit: number;
+  /** Bytes kept, asked at each look; up to a quarter more before the head is given up. */
+  readonly limit: () => number;
   readonly punch: Punch;
   /** Called when output is first seen after a silence: the caller then calls `check` until it says the file is quiet. */
   readonly busy: (file: LiveFile) => void;
@@ -64,7 +64,7 @@ export class LiveFile {
     if (stat.size > live.#size) live.#record(stat.size, Math.round(stat.mtimeMs));
     live.#watch();
     await live.flush();
-    live.#rotateIfDue();
+    live.rotateIfDue();
     return live;
   }
 
@@ -78,6 +78,10 @@ export class LiveFile {
 
   get size(): number {
     return this.#size;
+  }
+
+  get kept(): number {
+    return this.#size - this.#head;
   }
 
   /** Output before this offset is gone. */
@@ -100,9 +104,7 @@ export class LiveFile {
     if (this.#closed) return false;
     const grown = this.#look();
     this.#quiet = grown ? 0 : this.#quiet + 1;
-    if (this.#quiet < quietAfter) return true;
-    this.#watch();
-    return false;
+    return this.#quiet < quietAfter || !this.#watch();
   }
 
   /** Resolves when the sidecar has all that is known. */
@@ -119,23 +121,30 @@ export class LiveFile {
     while (this.#rotating) await this.#chain.then(() => {});
   }
 
-  #watch(): void {
-    if (this.#closed) return;
+  /** False when it has to be polled on. */
+  #watch(): boolean {
+    if (this.#closed) return true;
     this.#watcher?.close();
+    let isWatched = true;
     // One event is enough: from then on the file is polled, so that a flood costs as little as a trickle.
     try {
       const watcher = fs.watch(this.#options.file, { persistent: false }, () => {
         watcher.close();
         this.#poll();
       });
-      watcher.on('error', () => watcher.close());
+      watcher.on('error', () => {
+        watcher.close();
+        this.#poll();
+      });
       this.#watcher = watcher;
     } catch {
       // The host's inotify watches are used up.
       this.#poll();
+      isWatched = false;
     }
     // Watch first, then look: nothing slips between.
     this.#look();
+    return isWatched;
   }
 
   #poll(): void {
@@ -155,7 +164,7 @@ export class LiveFile {
     }
     this.#record(size, this.#options.now());
     void this.flush();
-    this.#rotateIfDue();
+    this.rotateIfDue();
     return true;
   }
 
@@ -183,10 +192,10 @@ export class LiveFile {
     await writeIndex(this.indexFile, { head: 0, offsets: [0], times: [this.#options.now()] });
   }
 
-  #rotateIfDue(): void {
-    const { limit } = this.#options;
-    const kept = this.#size - this.#head;
-    if (this.#rotating || (kept <= limit * 1.25 && this.#records <= mostRecords)) return;
+  /** Also when it has not grown: its limit may have come down. */
+  rotateIfDue(): void {
+    const limit = this.#options.limit();
+    if (this.#rotating || this.#closed || (this.kept <= limit * 1.25 && this.#records <= mostRecords)) return;
     let head = Math.max(this.#head, this.#size - limit);
     const slowest = Math.min(...[...this.#pins].map((pin) => pin.position));
     head = Math.max(Math.min(head, slowest), this.#size - limit * patience, this.#head);
@@ -198,7 +207,7 @@ export class LiveFile {
     void this.#enqueue(() => this.#rotate(head)).then(() => {
       this.#rotating = false;
       // It may have grown past its limit meanwhile, and be quiet now.
-      if (this.#head > before) this.#rotateIfDue();
+      if (this.#head > before) this.rotateIfDue();
     });
   }
 

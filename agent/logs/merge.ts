@@ -1,14 +1,14 @@
-/** Merges sources of records by time. Within a source the order stays as it is. */
-import type { LogRecord } from './source.ts';
+/** Merges sources of chunks by time. Within a source the order stays as it is. */
+import type { LogChunk } from '../../model/log-chunk.ts';
 
 interface Lane {
-  readonly source: AsyncGenerator<readonly LogRecord[]>;
-  batch: readonly LogRecord[];
+  readonly source: AsyncGenerator<readonly LogChunk[]>;
+  batch: readonly LogChunk[];
   at: number;
 }
 
 /** Ends when all have ended; ends them when it is ended itself. */
-export async function* mergeByTime(sources: readonly AsyncGenerator<readonly LogRecord[]>[]): AsyncGenerator<readonly LogRecord[]> {
+export async function* mergeByTime(sources: readonly AsyncGenerator<readonly LogChunk[]>[]): AsyncGenerator<readonly LogChunk[]> {
   let lanes: Lane[] = sources.map((source) => ({ source, batch: [], at: 0 }));
   try {
     for (;;) {
@@ -38,21 +38,21 @@ async function fill(lane: Lane): Promise<boolean> {
   return true;
 }
 
-function drainUntilOneIsEmpty(lanes: readonly Lane[]): readonly LogRecord[] {
-  const out: LogRecord[] = [];
+function drainUntilOneIsEmpty(lanes: readonly Lane[]): readonly LogChunk[] {
+  const out: LogChunk[] = [];
   for (;;) {
     let best: Lane | undefined;
-    let record: LogRecord | undefined;
+    let chunk: LogChunk | undefined;
     for (const lane of lanes) {
       const head = lane.batch[lane.at];
       if (!head) return out;
-      if (!record || head.time < record.time) {
+      if (!chunk || head.time < chunk.time) {
         best = lane;
-        record = head;
+        chunk = head;
       }
     }
-    if (!best || !record) return out;
-    out.push(record);
+    if (!best || !chunk) return out;
+    out.push(chunk);
     best.at++;
   }
 }

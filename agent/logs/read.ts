@@ -1,8 +1,10 @@
 /** Reads a pod's output: tail, since, until, follow, over all its containers and kept attempts. */
 import type { Clock } from '../../lib/clock.ts';
+import { type LogChunk, streamKey } from '../../model/log-chunk.ts';
+import type { LogPlaces } from '../../model/api.ts';
 import type { LiveFile } from './live.ts';
 import { mergeByTime } from './merge.ts';
-import { type LogRecord, Source } from './source.ts';
+import { Source } from './source.ts';
 
 export interface ReadOptions {
   /** One container alone; absent: all. */
@@ -15,6 +17,10 @@ export interface ReadOptions {
   /** Milliseconds since the epoch, both inclusive. */
   readonly since?: number;
   readonly until?: number;
+  /** One stream alone; absent: both. */
+  readonly stream?: 'stdout' | 'stderr';
+  /** Where the reader is already, by `streamKey`: then `tail` says nothing, and other streams are read from their beginning. */
+  readonly places?: LogPlaces;
 }
 
 /** One attempt's folder. */
@@ -42,8 +48,8 @@ interface Reading {
   readonly source: Source;
 }
 
-/** Records in batches, by time. Ends with the output, with `until`, or with the signal. */
-export async function* readPod(logs: PodLogs, options: ReadOptions, clock: Clock, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
+/** Chunks in batches, by time; the first batch says where each stream is taken up. Ends with the output, with `until`, or with the signal. */
+export async function* readPod(logs: PodLogs, options: ReadOptions, clock: Clock, signal: AbortSignal): AsyncGenerator<readonly LogChunk[]> {
   const readings = new Map<string, Reading>();
   const finished = new Set<string>();
   const until = options.until ?? Infinity;
@@ -57,12 +63,15 @@ export async function* readPod(logs: PodLogs, options: ReadOptions, clock: Clock
       // Asked before reading: what is written after the last look is not missed.
       const open = logs.isOpen();
       const attempts = await logs.attempts();
-      await openNew(attempts, readings, finished, clock);
+      await openNew(attempts, options, readings, finished, clock);
       const current = [...readings.values()].map((reading) => ({ ...reading, live: attempts.find((a) => a.directory === reading.attempt.directory)?.live !== undefined }));
-      const sizes = await Promise.all(current.map(({ source }) => source.size()));
-      if (first) await position(current.map(({ source }) => source), sizes, options);
+      const sizes = await Promise.all(current.map(({ source }) => sizeOf(source, options)));
+      if (first) {
+        await position(current, sizes, options);
+        if (current.length > 0) yield current.map(({ source }) => source.place());
+      }
       for await (const batch of mergeByTime(current.map(({ source, live }, i) => source.round(sizes[i] ?? 0, !options.follow || !live)))) {
-        const wanted = options.since === undefined && until === Infinity ? batch : batch.filter((r) => r.time >= (options.since ?? 0) && r.time <= until);
+        const wanted = options.since === undefined && until === Infinity ? batch : batch.filter((chunk) => chunk.time >= (options.since ?? 0) && chunk.time <= until);
         if (wanted.length > 0) yield wanted;
         if (signal.aborted || (batch[0]?.time ?? 0) > until) return;
       }
@@ -82,9 +91,16 @@ export async function* readPod(logs: PodLogs, options: ReadOptions, clock: Clock
   }
 }
 
-async function openNew(attempts: readonly AttemptLog[], readings: Map<string, Reading>, finished: ReadonlySet<string>, clock: Clock): Promise<void> {
+/** Until where to read: a flood that goes on meanwhile is for the next round. */
+async function sizeOf(source: Source, { follow, until }: ReadOptions): Promise<number> {
+  const size = await source.size();
+  return until === undefined || follow ? size : source.sizeAt(until, size);
+}
+
+async function openNew(attempts: readonly AttemptLog[], wanted: Pick<ReadOptions, 'stream'>, readings: Map<string, Reading>, finished: ReadonlySet<string>, clock: Clock): Promise<void> {
   for (const attempt of attempts) {
     for (const stream of ['stdout', 'stderr'] as const) {
+      if (wanted.stream !== undefined && wanted.stream !== stream) continue;
       const key = `${attempt.directory}/${stream}`;
       if (readings.has(key) || finished.has(key)) continue;
       const live = attempt.live?.[stream];
@@ -97,9 +113,17 @@ async function openNew(attempts: readonly AttemptLog[], readings: Map<string, Re
   }
 }
 
-/** Moves every source to its first wanted line: of all the sources' lines the last `tail`, none before `since`. */
-async function position(sources: readonly Source[], sizes: readonly number[], options: ReadOptions): Promise<void> {
+/** Moves every source to its first wanted line: where the reader is, or of all the sources' lines the last `tail`, none before `since`. */
+async function position(readings: readonly Reading[], sizes: readonly number[], options: ReadOptions): Promise<void> {
+  const sources = readings.map(({ source }) => source);
   if (options.since !== undefined) for (const source of sources) await source.seekTime(options.since);
+  if (options.places) {
+    for (const [i, { attempt, stream, source }] of readings.entries()) {
+      const place = options.places[streamKey({ ...attempt, stream })];
+      if (place !== undefined) source.resume(place, sizes[i] ?? 0);
+    }
+    return;
+  }
   if (options.tail === undefined) return;
   const tails = await Promise.all(sources.map((source, i) => source.tail(options.tail ?? 0, sizes[i] ?? 0)));
   const left = tails.map((lines) => lines.length);

@@ -1,19 +1,9 @@
-/** One attempt's stdout or stderr as records with times, read in rounds: each takes up what has come since the last. */
+/** One attempt's stdout or stderr in chunks with times, read in rounds: each takes up what has come since the last. */
 import fs, { type FileHandle } from 'node:fs/promises';
-import { lowerBound, readIndex } from './index-file.ts';
-import { afterHead, lastLines, lineStart, type RawLine, readLines } from './lines.ts';
+import type { LogChunk } from '../../model/log-chunk.ts';
+import { afterHead, type Block, lastLines, lineStart, readBlocks } from './blocks.ts';
+import { lowerBound, readIndex, upperBound } from './index-file.ts';
 import type { LiveFile, Pin } from './live.ts';
-
-export interface LogRecord {
-  readonly container: string;
-  readonly attempt: number;
-  readonly stream: 'stdout' | 'stderr';
-  /** Milliseconds since the epoch. */
-  readonly time: number;
-  readonly line: string;
-  /** The line goes on in the next record of the stream. */
-  readonly partial: boolean;
-}
 
 export interface SourceOptions {
   readonly file: string;
@@ -25,6 +15,7 @@ export interface SourceOptions {
 }
 
 const mostRecords = 65_536;
+const newline = 10;
 
 export class Source {
   readonly #options: SourceOptions;
@@ -90,24 +81,44 @@ export class Source {
     this.#pin.position = Math.max(this.#pin.position, offset);
   }
 
+  /** Goes on where a reader was that had read `offset` bytes; what was given up since is told of. */
+  resume(offset: number, size: number): void {
+    // The file was emptied meanwhile.
+    if (offset > size) return;
+    this.#dropped = Math.max(0, this.#pin.position - offset);
+    this.seek(offset);
+  }
+
   /** Start and time of each of the last `count` lines before `to`, oldest first. */
   async tail(count: number, to: number): Promise<readonly { readonly start: number; readonly time: number }[]> {
     const starts = await lastLines(this.#file, this.head, to, count);
     return starts.map((start, i) => ({ start, time: this.#timeAt(starts[i + 1] ?? to) }));
   }
 
+  /** How far what was there at `time` goes, in whole lines. */
+  async sizeAt(time: number, size: number): Promise<number> {
+    const at = upperBound(this.#times, time);
+    if (at >= this.#offsets.length) return size;
+    return Math.min(size, await lineStart(this.#file, this.#offsets[at - 1] ?? 0, this.head));
+  }
+
+  /** No bytes: only where this source is. It comes before all others. */
+  place(): LogChunk {
+    return this.#chunk(0, this.#pin.position, Buffer.alloc(0));
+  }
+
   /** Everything up to `to`; a last line without newline only with `rest`. */
-  async *round(to: number, rest: boolean): AsyncGenerator<readonly LogRecord[]> {
+  async *round(to: number, rest: boolean): AsyncGenerator<readonly LogChunk[]> {
     if (to < this.#pin.position) this.#restart();
-    const reading = readLines(this.#file, { from: this.#pin.position, to, rest }, (position) => this.#lost(position));
+    const reading = readBlocks(this.#file, { from: this.#pin.position, to, rest }, (position) => this.#lost(position));
     for (;;) {
       const next = await reading.next();
       if (next.done) {
         this.#pin.position = next.value;
         return;
       }
-      yield this.#records(next.value);
-      this.#pin.position = next.value.at(-1)?.end ?? this.#pin.position;
+      yield this.#chunks(next.value);
+      this.#pin.position = next.value.start + next.value.data.length;
     }
   }
 
@@ -120,14 +131,27 @@ export class Source {
     this.#times.length = 0;
   }
 
-  #records(lines: readonly RawLine[]): readonly LogRecord[] {
-    const { container, attempt, stream } = this.#options;
-    const records = lines.map((line): LogRecord => ({ container, attempt, stream, time: this.#nextTime(line.end), line: line.text, partial: line.partial }));
-    if (this.#dropped > 0) {
-      records.unshift({ container, attempt, stream, time: records[0]?.time ?? this.#options.now(), line: `[tsorch] ${this.#dropped} bytes of output were given up before they were read`, partial: false });
-      this.#dropped = 0;
+  /** Cut where the time changes: a line has the time at which its end was first seen. */
+  #chunks({ start, data }: Block): readonly LogChunk[] {
+    const chunks: LogChunk[] = [];
+    for (let from = 0; from < data.length; ) {
+      const at = data.indexOf(newline, from);
+      const first = at === -1 ? data.length : at + 1;
+      const time = this.#nextTime(start + first);
+      const seen = (this.#offsets[this.#cursor] ?? Infinity) - start;
+      const to = seen >= data.length ? data.length : Math.max(first, data.lastIndexOf(newline, seen - 1) + 1);
+      chunks.push(this.#chunk(time, start + to, data.subarray(from, to)));
+      from = to;
     }
-    return records;
+    if (this.#dropped === 0) return chunks;
+    const words = `[tsorch] ${this.#dropped} bytes of output were given up before they were read\n`;
+    this.#dropped = 0;
+    return [{ ...this.#chunk(chunks[0]?.time ?? this.#options.now(), start, Buffer.from(words)), notice: true }, ...chunks];
+  }
+
+  #chunk(time: number, end: number, data: Buffer): LogChunk {
+    const { container, attempt, stream } = this.#options;
+    return { container, attempt, stream, time, end, data };
   }
 
   /** What was read at `position` may have been given up meanwhile: then says where to go on. */

@@ -11,19 +11,19 @@ import path from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
+import type { LogChunk } from '../../model/log-chunk.ts';
 import { isMissing, isRecord, readJson, writeWhole } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
 import { LiveFile } from './live.ts';
 import { type Punch, punchHole } from './punch.ts';
 import { type AttemptLog, type PodLogs, readPod, type ReadOptions } from './read.ts';
-import type { LogRecord } from './source.ts';
 
 export interface LogStoreOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Bytes kept per stream and attempt; 10 MB unless told. */
+  /** Bytes kept per container and attempt, where the container does not say; 20 MB unless told. */
   readonly limit?: number;
   readonly punch?: Punch;
 }
@@ -70,14 +70,14 @@ export class LogStore {
 
   /**
    * Makes the attempt's files, or takes up those that are there, and watches them. Resolves to the paths that the runtime
-   * appends to. Attempts before the last five are deleted.
+   * appends to. Attempts before the last five are deleted. `limit`: bytes kept of both streams together.
    */
-  async begin(owner: LogOwner, container: string, attempt: number): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  async begin(owner: LogOwner, container: string, attempt: number, limit?: number): Promise<{ readonly stdout: string; readonly stderr: string }> {
     const pod = this.#pod(owner.id);
     const directory = path.join(pod, `${safeName('container', container)}.${attempt}`);
     if (!this.#live.get(owner.id)?.has(directory)) this.#beginning.add(directory);
     try {
-      await this.#make(owner, pod, directory);
+      await this.#make(owner, pod, directory, limit ?? this.#options.limit ?? 20_000_000);
     } finally {
       this.#beginning.delete(directory);
     }
@@ -88,7 +88,7 @@ export class LogStore {
     return pathsIn(directory);
   }
 
-  async #make(owner: LogOwner, pod: string, directory: string): Promise<void> {
+  async #make(owner: LogOwner, pod: string, directory: string, limit: number): Promise<void> {
     await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     const description = path.join(pod, 'pod.json');
     if (!isRecord(await readJson(description))) await writeWhole(description, JSON.stringify(owner), { sync: false });
@@ -98,7 +98,7 @@ export class LogStore {
     const live = this.#live.get(owner.id) ?? new Map<string, Live>();
     this.#live.set(owner.id, live);
     if (live.has(directory)) return;
-    const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths);
+    const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths, limit);
     this.#opening.set(directory, opening);
     live.set(directory, await opening.finally(() => this.#opening.delete(directory)));
   }
@@ -131,8 +131,8 @@ export class LogStore {
     return Math.max(0, ...(await this.attempts(podId)).filter((a) => a.container === container).map((a) => a.attempt));
   }
 
-  /** Batches of records, oldest first. `not-found` when nothing is known of the pod. */
-  async *read(podId: string, options: ReadOptions, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
+  /** Batches of chunks, oldest first; their bytes are good until the next batch is asked for. `not-found` when nothing is known of the pod. */
+  async *read(podId: string, options: ReadOptions, signal: AbortSignal): AsyncGenerator<readonly LogChunk[]> {
     if (!this.#open.has(podId) && (await this.attempts(podId)).length === 0) throw new TsorchError('not-found', `this node has no output of pod ${podId}`);
     const logs: PodLogs = { attempts: async () => (await this.#listed(podId)).filter((log) => !log.beginning && isWanted(log, options)), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };
     yield* readPod(logs, options, this.#options.clock, signal);
@@ -181,18 +181,26 @@ export class LogStore {
     }
   }
 
-  async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>): Promise<Live> {
-    const [stdout, stderr] = await Promise.all([this.#watch(podId, paths.stdout), this.#watch(podId, paths.stderr)]);
+  /**
+   * What one stream does not need the other may have, and each has half when both want it. Files exceed their limit by a
+   * quarter before they are cut, so the limit given them is that much lower.
+   */
+  async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>, limit: number): Promise<Live> {
+    const total = limit * 0.8;
+    const open: { stdout?: LiveFile; stderr?: LiveFile } = {};
+    const share = (other: LiveFile | undefined) => Math.max(total / 2, total - (other?.kept ?? total / 2));
+    [open.stdout, open.stderr] = await Promise.all([this.#watch(podId, paths.stdout, () => share(open.stderr)), this.#watch(podId, paths.stderr, () => share(open.stdout))]);
+    const { stdout, stderr } = open;
+    stdout.subscribe(() => stderr.rotateIfDue());
+    stderr.subscribe(() => stdout.rotateIfDue());
     return { stdout, stderr };
   }
 
-  #watch(podId: string, file: string): Promise<LiveFile> {
-    const { clock, log, limit = 10_000_000, punch = punchHole } = this.#options;
-    const opened = LiveFile.open({ file, now: () => clock.now(), log, limit, punch, busy: (live) => this.#poll(live) });
-    return opened.then((live) => {
-      live.subscribe(() => this.#wake(podId));
-      return live;
-    });
+  async #watch(podId: string, file: string, limit: () => number): Promise<LiveFile> {
+    const { clock, log, punch = punchHole } = this.#options;
+    const live = await LiveFile.open({ file, now: () => clock.now(), log, limit, punch, busy: (busy) => this.#poll(busy) });
+    live.subscribe(() => this.#wake(podId));
+    return live;
   }
 
   /** Files that grow are looked at together, all in one turn of one timer. */

@@ -5,9 +5,16 @@ import type { DataFrame } from '../../proto/gen/tsorch/node.ts';
 
 export type Frame = NonNullable<DataFrame['kind']>;
 
+/** More than this is not kept for a reader that does not read. */
+const highWater = 256 * 1024;
+const smallFrame = 64;
+
 export class FrameStream {
   readonly #call: ClientDuplexStream<DataFrame, DataFrame>;
   readonly #over = new AbortController();
+  /** Bytes that the connection has not taken yet, and who waits for that. */
+  #waiting = 0;
+  readonly #looks = new Set<() => void>();
 
   constructor(call: ClientDuplexStream<DataFrame, DataFrame>) {
     this.#call = call;
@@ -21,20 +28,41 @@ export class FrameStream {
     return this.#over.signal;
   }
 
-  /** Rejects with `aborted` when nobody takes it any more. */
+  /**
+   * Resolves when little waits to be taken. Until it is taken the frame's bytes are not to be written over: see `taken`. Rejects
+   * with `aborted` when nobody takes it any more.
+   */
   async send(frame: Frame): Promise<void> {
     if (this.#over.signal.aborted) throw new TsorchError('aborted', 'the reader has gone');
-    if (this.#call.write({ kind: frame })) return;
+    const size = sizeOf(frame);
+    this.#waiting += size;
+    // The call counts frames, of which some are large.
+    this.#call.write({ kind: frame }, () => {
+      this.#waiting -= size;
+      for (const look of this.#looks) look();
+    });
+    await this.#until(highWater);
+  }
+
+  /** Resolves when all that was sent is on its way, and its memory may be used again. */
+  taken(): Promise<void> {
+    return this.#until(0);
+  }
+
+  async #until(waiting: number): Promise<void> {
+    if (this.#waiting <= waiting) return;
+    const { signal } = this.#over;
     await new Promise<void>((resolve) => {
-      const finish = () => {
-        this.#call.off('drain', finish);
-        this.#over.signal.removeEventListener('abort', finish);
+      const look = () => {
+        if (this.#waiting > waiting && !signal.aborted) return;
+        this.#looks.delete(look);
+        signal.removeEventListener('abort', look);
         resolve();
       };
-      this.#call.once('drain', finish);
-      this.#over.signal.addEventListener('abort', finish, { once: true });
+      this.#looks.add(look);
+      signal.addEventListener('abort', look, { once: true });
     });
-    if (this.#over.signal.aborted) throw new TsorchError('aborted', 'the reader has gone');
+    if (signal.aborted) throw new TsorchError('aborted', 'the reader has gone');
   }
 
   /** What the other side sends, until it ends or breaks off. One who has read enough may stop: the rest is let pass. */
@@ -67,6 +95,18 @@ export class FrameStream {
 
   cancel(): void {
     this.#call.cancel();
+  }
+}
+
+function sizeOf(frame: Frame): number {
+  switch (frame.$case) {
+    case 'stdout':
+    case 'stderr':
+      return frame.value.length;
+    case 'logs':
+      return frame.value.chunks.reduce((sum, { data }) => sum + data.length + smallFrame, 0);
+    default:
+      return smallFrame;
   }
 }
 

@@ -1,22 +1,41 @@
-/** `logs`: a pod's output as LogLine records, then `done`. Parameters: LogsStreamParams. */
-import type { LogLine, LogsStreamParams } from '../../model/api.ts';
-import { podName } from '../../model/pod.ts';
+/** `logs`: a pod's output as batches of chunks, then `done`. Parameters: LogsStreamParams. */
+import type { LogsStreamParams } from '../../model/api.ts';
+import { TsorchError } from '../../model/errors.ts';
+import type { LogChunk } from '../../model/log-chunk.ts';
 import type { FrameStream } from './frames.ts';
 import type { StreamContext } from './serve.ts';
 
+const frameBytes = 64 * 1024;
+/** What a chunk takes besides its data, roughly. */
+const chunkBytes = 64;
+
 export async function serveLogs(stream: FrameStream, params: LogsStreamParams, context: StreamContext): Promise<void> {
   stream.discardInput();
-  const { podId, container, attempt, follow, tail, since, until } = params;
-  const pod = context.pods.get(podId)?.assignment?.pod;
-  const base = { pod: pod ? podName(pod.service, pod.slot) : podId, podId, node: context.nodeName() };
-  const only = { ...(container === undefined ? {} : { container }), ...(attempt === undefined ? {} : { attempt }) };
-  const options = { follow, ...only, ...(tail === undefined ? {} : { tail }), ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) };
+  const { podId, ...options } = params;
   const signal = AbortSignal.any([stream.over, context.signal]);
   for await (const batch of context.logs.read(podId, options, signal)) {
-    for (const { container: of, stream: from, time, line, partial } of batch) {
-      const record: LogLine = { ...base, container: of, stream: from, time, line, ...(partial ? { partial } : {}) };
-      await stream.send({ $case: 'message', value: JSON.stringify(record) });
+    for (const chunks of frames(batch)) {
+      await stream.send({ $case: 'logs', value: { chunks: chunks.map(({ stream: from, notice, data, ...rest }) => ({ ...rest, stderr: from === 'stderr', notice: notice === true, data: data as Buffer })) } });
     }
+    // The next batch is read into the same memory.
+    await stream.taken();
   }
+  // Not the end of the output: whoever follows asks again when this agent is back.
+  if (context.signal.aborted) throw new TsorchError('aborted', 'the agent stops');
   await stream.done(0);
+}
+
+/** As many chunks as fit into a frame, at least one. */
+function* frames(batch: readonly LogChunk[]): Generator<readonly LogChunk[]> {
+  let from = 0;
+  let bytes = 0;
+  for (const [i, { data }] of batch.entries()) {
+    if (i > from && bytes + data.length > frameBytes) {
+      yield batch.slice(from, i);
+      from = i;
+      bytes = 0;
+    }
+    bytes += data.length + chunkBytes;
+  }
+  yield batch.slice(from);
 }

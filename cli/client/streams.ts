@@ -1,5 +1,6 @@
-/** The two text framings of the API: one JSON value per line, and server-sent events. Chunks may split anywhere. */
+/** The framings of the API: one JSON value per line, server-sent events, and output of containers. Chunks may split anywhere. */
 import { TsorchError } from '../../model/errors.ts';
+import { ChunkDecoder, type PodLogChunk } from '../../model/log-chunk.ts';
 
 /** Lines without their ends. A line longer than `limit` is a defect of the other side. */
 export async function* lines(chunks: AsyncIterable<Uint8Array | string>, limit = 16 << 20): AsyncGenerator<string> {
@@ -36,6 +37,13 @@ export async function* serverSentEvents<T>(chunks: AsyncIterable<Uint8Array | st
       data.push(line.slice(line[5] === ' ' ? 6 : 5));
     }
   }
+}
+
+/** Rejects with `unavailable` when it ends in the middle. */
+export async function* logChunks(parts: AsyncIterable<Uint8Array>): AsyncGenerator<PodLogChunk> {
+  const decoder = new ChunkDecoder();
+  for await (const part of parts) yield* decoder.push(part);
+  if (decoder.isTorn) throw new TsorchError('unavailable', 'the connection was lost');
 }
 
 function parse<T>(text: string): T {

@@ -1,99 +1,128 @@
-/** `GET /v1/logs`: the lines of many pods as one stream, merged by time. */
-import type { FastifyInstance } from 'fastify';
+/** `/v1/logs`: the output of many pods as one stream, merged by time. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { LogLine, LogsStreamParams } from '../../model/api.ts';
-import { TsorchError } from '../../model/errors.ts';
+import type { LogsRequest } from '../../model/api.ts';
+import { isCode, TsorchError } from '../../model/errors.ts';
+import { encodeChunk, linesOf, logChunkType, type PodLogChunk } from '../../model/log-chunk.ts';
 import type { Pod } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
-import { framesOf } from '../nodes/frames.ts';
-import type { DataStream } from '../nodes/streams.ts';
-import { podItem } from './views.ts';
 import { Merger } from './merge.ts';
-import { startLines } from './stream.ts';
+import { type PodLogParams, readPodLogs } from './pod-logs.ts';
 import { previousAttempts } from './previous.ts';
-import { containersOf, findTarget } from './targets.ts';
+import { type Out, start } from './stream.ts';
+import { findTarget, isKnown } from './targets.ts';
 
 const flag = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
+const moment = Type.Optional(Type.String({ pattern: '^\\d+$' }));
+const target = Type.String({ minLength: 1 });
+const container = Type.Optional(Type.String({ minLength: 1 }));
+const stream = Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr')]));
 const query = Type.Object({
-  target: Type.String({ minLength: 1 }), container: Type.Optional(Type.String({ minLength: 1 })), previous: flag, follow: flag, tail: Type.Optional(Type.String({ pattern: '^(\\d+|all)$' })), since: Type.Optional(Type.String({ pattern: '^\\d+$' })),
-  until: Type.Optional(Type.String({ pattern: '^\\d+$' })), timestamps: flag,
+  target: Type.Union([target, Type.Array(target, { minItems: 1, maxItems: 100 })]), container, stream, previous: flag, follow: flag, tail: Type.Optional(Type.String({ pattern: '^(\\d+|all)$' })),
+  since: moment, until: moment, timestamps: flag,
 });
+const body = Type.Object({
+  target: Type.Array(target, { minItems: 1, maxItems: 100 }), container, stream, follow: Type.Optional(Type.Boolean()), tail: Type.Optional(Type.Integer({ minimum: 0 })),
+  since: Type.Optional(Type.Number()), until: Type.Optional(Type.Number()),
+  places: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), Type.Integer({ minimum: 0 })))),
+}, { additionalProperties: false });
 type Query = Type.Static<typeof query>;
 
+/** An answer under way. */
+interface Reading {
+  readonly out: Out<readonly PodLogChunk[]>;
+  readonly merger: Merger;
+  /** Once for each pod and container. */
+  readonly open: (pod: Pod, params: PodLogParams) => void;
+}
+
 export function logsRoutes(app: FastifyInstance, context: Context): void {
-  app.get<{ Querystring: Query }>('/v1/logs', { schema: { querystring: query, summary: 'Log lines of pods, as JSON lines' } }, async (request, reply) => {
-    const { target: name, container: wanted, previous, follow, tail, since, until } = request.query;
-    const { maps } = context.world;
-    const target = findTarget(maps, name, wanted);
-    const { container } = target;
-    const attempts = previous === 'true' ? previousAttempts(maps, target) : null;
-    if (attempts?.length === 0) throw new TsorchError('not-found', `${name} has no attempt before this one`, { hint: `see tsorch ps -a, and tsorch logs ${name} without --previous` });
-    const pods = target.pods.filter((pod) => pod.node !== null);
-    const params = {
-      // What is over does not go on.
-      follow: follow === 'true' && attempts === null,
+  const summary = `Output of pods, as JSON lines or ${logChunkType}`;
+  app.get<{ Querystring: Query }>('/v1/logs', { schema: { querystring: query, summary } }, async (request, reply) => {
+    const { target: targets, previous, follow, tail, since, until, timestamps: _timestamps, ...rest } = request.query;
+    const wanted: LogsRequest = {
+      target: [targets].flat(),
+      ...rest,
+      follow: follow === 'true',
       ...(tail === undefined || tail === 'all' ? {} : { tail: Number(tail) }),
       ...(since === undefined ? {} : { since: Number(since) }),
       ...(until === undefined ? {} : { until: Number(until) }),
     };
-    const out = startLines(reply);
-    const merger = new Merger(out, params.follow, context.clock);
-    const open = (pod: Pod, which: Pick<LogsStreamParams, 'container' | 'attempt'>) => merger.add(() => readPod(context, pod, { podId: pod.id, ...which, ...params }, out.gone));
-    const which = container === undefined ? {} : { container };
-    if (attempts) for (const { pod, container: of, attempt } of attempts) open(pod, { container: of, attempt });
-    else for (const pod of pods) open(pod, which);
-    // Pods that come while somebody follows are followed too: a rolling update does not end the view.
-    const seen = new Set(pods.map((pod) => pod.id));
-    if (params.follow) {
-      context.world.subscribe((changes) => {
-        if (!changes.some((change) => change.kind === 'pods')) return;
-        let now: Pod[];
-        try {
-          now = findTarget(maps, name, wanted).pods;
-        } catch {
-          return;
-        }
-        for (const pod of now) {
-          if (pod.node === null || seen.has(pod.id)) continue;
-          seen.add(pod.id);
-          open(pod, which);
-        }
-      }, out.gone);
-    }
-    await merger.run();
-    out.end();
+    await (previous === 'true' ? servePrevious(context, request, reply, wanted) : serve(context, request, reply, wanted));
   });
+  // Reading, too: where a reader is does not fit into a query.
+  app.post<{ Body: LogsRequest }>('/v1/logs', { schema: { body, summary: `${summary}, from where a reader was cut off` } }, async (request, reply) => serve(context, request, reply, request.body));
 }
 
-async function* readPod(context: Context, pod: Pod, params: LogsStreamParams, signal: AbortSignal): AsyncGenerator<LogLine> {
-  const input = { maps: context.world.maps, stateOf: (id: string) => context.liveness.state(id), pending: new Map() };
-  const item = podItem(input, pod);
-  const several = containersOf(context.world.maps, pod).length > 1;
-  const notice = (line: string): LogLine => ({ pod: item.name, podId: pod.id, node: item.node ?? '', stream: 'stderr', time: context.clock.now(), line });
-  let stream: DataStream;
-  try {
-    stream = await context.sessions.openStream(pod.node ?? '', 'logs', params);
-  } catch (error) {
-    yield notice(`[tsorch] no logs from ${item.name}: node ${item.node ?? '?'} ${error instanceof TsorchError && error.code === 'timeout' ? 'does not answer' : 'is not connected'}`);
-    return;
+async function serve(context: Context, request: FastifyRequest, reply: FastifyReply, { target: names, container: wanted, places, ...rest }: LogsRequest): Promise<void> {
+  const { world } = context;
+  const targets = names.map((name) => findTarget(world.maps, name, wanted));
+  const podIds = new Set(names.filter((name) => world.maps.pods.has(name)));
+  const params: PodLogParams = { ...rest, follow: rest.follow === true };
+  // A pod comes once; a service may have others, for as long as there is one.
+  const reading = begin(context, request, reply, params.follow, () => names.every((name) => podIds.has(name) || !isKnown(world.maps, name)));
+  const { out, merger, open } = reading;
+  // A reader that was cut off has not seen the beginning of a pod that came since.
+  const { tail: _tail, ...whole } = params;
+  for (const { pods, container: only } of targets) {
+    for (const pod of pods) open(pod, { ...(places ? { ...whole, places: places[pod.id] ?? {} } : params), ...(only === undefined ? {} : { container: only }) });
   }
-  const stop = () => stream.end();
-  signal.addEventListener('abort', stop, { once: true });
-  // The reader may have gone while the host was asked.
-  if (signal.aborted) stop();
+  // Pods that come while somebody follows are followed too: a rolling update does not end the view.
+  if (params.follow) {
+    world.subscribe((changes) => {
+      if (changes.some(({ kind, entry }) => kind === 'pods' && entry !== null)) {
+        for (const name of names) {
+          const found = findAgain(context, name, wanted);
+          for (const pod of found?.pods ?? []) open(pod, { ...whole, ...(found?.container === undefined ? {} : { container: found.container }) });
+        }
+      }
+      merger.poke();
+    }, out.gone);
+  }
+  await merger.run();
+  out.end();
+}
+
+/** What is over does not go on. */
+async function servePrevious(context: Context, request: FastifyRequest, reply: FastifyReply, { target: names, container: wanted, places: _places, ...rest }: LogsRequest): Promise<void> {
+  const { maps } = context.world;
+  const attempts = names.flatMap((name) => previousAttempts(maps, findTarget(maps, name, wanted)));
+  if (attempts.length === 0) throw new TsorchError('not-found', `${names.join(', ')} has no attempt before this one`, { hint: `see tsorch ps -a, and tsorch logs ${names[0]} without --previous` });
+  const { out, merger, open } = begin(context, request, reply, false, () => true);
+  for (const { pod, container: of, attempt } of attempts) open(pod, { ...rest, follow: false, container: of, attempt });
+  await merger.run();
+  out.end();
+}
+
+function begin(context: Context, request: FastifyRequest, reply: FastifyReply, follow: boolean, isOver: () => boolean): Reading {
+  const out = answer(request, reply);
+  const merger = new Merger({ write: (chunks) => out.write(chunks), gone: out.gone, follow, isOver, clock: context.clock });
+  const seen = new Set<string>();
+  return {
+    out,
+    merger,
+    open: (pod, params) => {
+      const key = `${pod.id} ${params.container ?? ''}`;
+      if (pod.node === null || seen.has(key)) return;
+      seen.add(key);
+      merger.add(() => readPodLogs(context, pod, params, out.gone));
+    },
+  };
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply): Out<readonly PodLogChunk[]> {
+  const wantsChunks = request.headers.accept?.includes(logChunkType) === true;
+  return wantsChunks
+    ? start(reply, logChunkType, (chunks: readonly PodLogChunk[]) => Buffer.concat(chunks.map(encodeChunk)))
+    : start(reply, 'application/x-ndjson', (chunks: readonly PodLogChunk[]) => chunks.flatMap(linesOf).map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+/** Undefined when what was asked for has gone meanwhile. */
+function findAgain(context: Context, name: string, container: string | undefined): ReturnType<typeof findTarget> | undefined {
   try {
-    for await (const frame of framesOf(stream)) {
-      if (frame.$case === 'message') {
-        const { container, ...line } = JSON.parse(frame.value) as LogLine;
-        yield { ...line, ...(several && container !== undefined ? { container } : {}), pod: item.name, podId: pod.id, node: item.node ?? '' };
-      } else if (frame.$case === 'error') {
-        if (!params.follow) yield notice(`[tsorch] ${frame.value.message}`);
-        return;
-      } else if (frame.$case === 'done') return;
-    }
+    return findTarget(context.world.maps, name, container);
   } catch (error) {
-    if (!signal.aborted) yield notice(`[tsorch] logs of ${item.name} broke off: ${(error as Error).message}`);
-  } finally {
-    signal.removeEventListener('abort', stop);
+    if (isCode(error, 'not-found')) return undefined;
+    throw error;
   }
 }

@@ -23,8 +23,10 @@ export interface ServerOptions {
 const open = '/v1/enrol';
 /** The one that is for nodes, and for nobody else. */
 const nodesOwn = '/v1/renew';
-/** It reads by its method, and is none the less for administrators. */
-const exec = '/v1/exec';
+/** These reach into containers, whatever their method is: for administrators. */
+const handsOn: ReadonlySet<string | undefined> = new Set(['/v1/exec', '/v1/attach', '/v1/archive', '/v1/archive/stat', '/v1/port-forward']);
+/** This one reads although it is a POST. */
+const readsByPost = '/v1/logs';
 
 /** A stack file's specs stay below this; image archives have a limit of their own. */
 const bodyLimit = 16 * 1024 * 1024;
@@ -96,7 +98,7 @@ async function authorize(request: FastifyRequest, identify: ServerOptions['ident
     if (identity.role === 'node') return;
     throw new TsorchError('forbidden', 'only nodes renew their certificate here', { hint: 'people log in again: tsorch login' });
   }
-  const reads = request.method === 'GET' || request.method === 'HEAD';
-  if (identity.role === 'admin' || (identity.role === 'viewer' && reads && route !== exec)) return;
+  const reads = request.method === 'GET' || request.method === 'HEAD' || route === readsByPost;
+  if (identity.role === 'admin' || (identity.role === 'viewer' && reads && !handsOn.has(route))) return;
   throw new TsorchError('forbidden', `role ${identity.role} may not ${request.method} ${request.url.split('?')[0]}`);
 }

@@ -1,10 +1,10 @@
-/** Long answers: server-sent events and JSON lines, with back-pressure, ended by either side. */
+/** Long answers: server-sent events, JSON lines and others, with back-pressure, ended by either side. */
 import type { FastifyReply } from 'fastify';
 import type { ServerResponse } from 'node:http';
 
-export interface Out {
+export interface Out<T = unknown> {
   /** Waits while the client reads slower than we write. */
-  write(value: unknown): Promise<void>;
+  write(value: T): Promise<void>;
   /** Fires when the client has gone. */
   readonly gone: AbortSignal;
   end(): void;
@@ -18,7 +18,7 @@ export function startLines(reply: FastifyReply): Out {
   return start(reply, 'application/x-ndjson', (value) => `${JSON.stringify(value)}\n`);
 }
 
-function start(reply: FastifyReply, type: string, encode: (value: unknown) => string): Out {
+export function start<T>(reply: FastifyReply, type: string, encode: (value: T) => string | Uint8Array): Out<T> {
   reply.hijack();
   const raw: ServerResponse = reply.raw;
   raw.writeHead(200, { 'content-type': type, 'cache-control': 'no-store', 'x-accel-buffering': 'no' });

@@ -27,16 +27,29 @@ export function findPods(maps: Maps, target: string): Pod[] {
  */
 export function findTarget(maps: Maps, target: string, container?: string): Target {
   const found = named(maps, target) ?? joined(maps, target);
-  if (!found) {
-    const names = [...maps.stacks.keys(), ...maps.services.keys()];
-    throw new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? 'see tsorch ps' });
-  }
+  if (!found) throw unknownTarget(maps, target);
   if (container === undefined) return found;
   const known = new Set(found.pods.flatMap((pod) => containersOf(maps, pod)));
   if (found.pods.length > 0 && !known.has(container)) {
     throw new TsorchError('not-found', `${target} has no container ${container}`, { hint: suggest(container, known) ?? `it has ${[...known].sort().join(', ')}` });
   }
   return { pods: found.pods.filter((pod) => containersOf(maps, pod).includes(container)), container };
+}
+
+/** Whether there is something of this name that has pods or may come to have some. */
+export function isKnown(maps: Maps, target: string): boolean {
+  if (maps.pods.has(target) || maps.services.has(target) || maps.stacks.has(target)) return true;
+  const dot = target.lastIndexOf('.');
+  return (dot > 0 && maps.services.has(target.slice(0, dot))) || joined(maps, target) !== null;
+}
+
+/** What to say of a name that means nothing: with the one that was meant, if one is near. */
+function unknownTarget(maps: Maps, target: string): TsorchError {
+  const service = target.replace(/\.[^.]*$/, '');
+  // A slot that the service does not have is no misspelling.
+  if (service !== target && maps.services.has(service)) return new TsorchError('not-found', `${service} has no pod ${target}`, { hint: `see tsorch ps ${service}` });
+  const names = [...maps.stacks.keys(), ...maps.services.keys()];
+  return new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? suggest(service, names) ?? 'see tsorch ps' });
 }
 
 /** Names of the pod's containers, the service's own first, init containers last. */

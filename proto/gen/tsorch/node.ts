@@ -158,7 +158,31 @@ export interface DataFrame {
     | //
     /** No more input. */
     { $case: "stdinEnd"; value: boolean }
+    | //
+    /** Output of containers as it was written. */
+    { $case: "logs"; value: LogBatch }
+    | //
+    /** For the process: the signal's number. */
+    { $case: "signal"; value: number }
+    | //
+    /** No more output, while input may go on. */
+    { $case: "stdoutEnd"; value: boolean }
     | undefined;
+}
+
+/** See model/log-chunk.ts. */
+export interface LogBatch {
+  chunks: LogChunk[];
+}
+
+export interface LogChunk {
+  container: string;
+  attempt: number;
+  stderr: boolean;
+  time: number;
+  end: number;
+  data: Buffer;
+  notice: boolean;
 }
 
 export interface Resize {
@@ -1514,6 +1538,15 @@ export const DataFrame: MessageFns<DataFrame> = {
       case "stdinEnd":
         writer.uint32(72).bool(message.kind.value);
         break;
+      case "logs":
+        LogBatch.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
+      case "signal":
+        writer.uint32(88).uint32(message.kind.value);
+        break;
+      case "stdoutEnd":
+        writer.uint32(96).bool(message.kind.value);
+        break;
     }
     return writer;
   },
@@ -1603,6 +1636,30 @@ export const DataFrame: MessageFns<DataFrame> = {
             message.kind = { $case: "stdinEnd", value: reader.bool() };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "logs", value: LogBatch.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.kind = { $case: "signal", value: reader.uint32() };
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.kind = { $case: "stdoutEnd", value: reader.bool() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1675,7 +1732,207 @@ export const DataFrame: MessageFns<DataFrame> = {
         }
         break;
       }
+      case "logs": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "logs", value: LogBatch.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "signal": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "signal", value: object.kind.value };
+        }
+        break;
+      }
+      case "stdoutEnd": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "stdoutEnd", value: object.kind.value };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseLogBatch(): LogBatch {
+  return { chunks: [] };
+}
+
+export const LogBatch: MessageFns<LogBatch> = {
+  encode(message: LogBatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.chunks) {
+      LogChunk.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogBatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogBatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chunks.push(LogChunk.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LogBatch>): LogBatch {
+    return LogBatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogBatch>): LogBatch {
+    const message = createBaseLogBatch();
+    message.chunks = object.chunks?.map((e) => LogChunk.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLogChunk(): LogChunk {
+  return { container: "", attempt: 0, stderr: false, time: 0, end: 0, data: Buffer.alloc(0), notice: false };
+}
+
+export const LogChunk: MessageFns<LogChunk> = {
+  encode(message: LogChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.container !== "") {
+      writer.uint32(10).string(message.container);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).uint32(message.attempt);
+    }
+    if (message.stderr !== false) {
+      writer.uint32(24).bool(message.stderr);
+    }
+    if (message.time !== 0) {
+      writer.uint32(32).int64(message.time);
+    }
+    if (message.end !== 0) {
+      writer.uint32(40).int64(message.end);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(50).bytes(message.data);
+    }
+    if (message.notice !== false) {
+      writer.uint32(56).bool(message.notice);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.container = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.stderr = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.time = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.end = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.notice = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LogChunk>): LogChunk {
+    return LogChunk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogChunk>): LogChunk {
+    const message = createBaseLogChunk();
+    message.container = object.container ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.stderr = object.stderr ?? false;
+    message.time = object.time ?? 0;
+    message.end = object.end ?? 0;
+    message.data = object.data ?? Buffer.alloc(0);
+    message.notice = object.notice ?? false;
     return message;
   },
 };

@@ -9,6 +9,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { renderPlan } from '../../../cli/commands/plan.ts';
 import { painter } from '../../../cli/output/color.ts';
 import { execChannel, type ExecQuery, type LogLine, type ServiceListItem } from '../../../model/api.ts';
+import { encodeChunk, logChunkType, type PodLogChunk } from '../../../model/log-chunk.ts';
 import { events, plan, pods, services } from './fixtures.ts';
 import { FakeMaster, fixedNow, runCli, type FakeRequest } from './harness.ts';
 
@@ -20,7 +21,17 @@ beforeEach(async () => {
 
 afterEach(() => master.stop());
 
-const logLine = (pod: string, line: string, change: Partial<LogLine> = {}): LogLine => ({ pod, podId: `id-${pod}`, node: 'node-1', stream: 'stdout', time: fixedNow, line, ...change });
+const logChunk = (pod: string, text: string | Uint8Array, change: Partial<PodLogChunk> = {}): PodLogChunk => ({
+  pod, podId: `id-${pod}`, node: 'node-1', container: pod.replace(/^[^_]*_|\.\d+$/g, ''), attempt: 1, stream: 'stdout', time: fixedNow, end: Buffer.byteLength(text), data: Buffer.from(text), ...change,
+});
+
+function answerChunks(values: readonly PodLogChunk[], end: (response: ServerResponse) => void = (response) => response.end()) {
+  return (request: FakeRequest, response: ServerResponse) => {
+    expect(request.headers.accept).toBe(logChunkType);
+    response.writeHead(200, { 'content-type': logChunkType });
+    response.write(Buffer.concat(values.map(encodeChunk)), () => end(response));
+  };
+}
 
 function answerLines(values: readonly unknown[]) {
   return (_request: FakeRequest, response: ServerResponse) => {
@@ -31,48 +42,82 @@ function answerLines(values: readonly unknown[]) {
 
 describe('logs', () => {
   test('of a stack: who said it in front, stderr to stderr', async () => {
-    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'hello'), logLine('s_database.1', 'oops', { stream: 'stderr' }), logLine('s_web.1', '')]));
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'hello\nagain\n'), logChunk('s_database.1', 'oops\n', { stream: 'stderr' }), logChunk('s_web.1', '\n'), logChunk('s_web.1', 'beside\n', { container: 'sidecar', several: true })]));
+    const at = '2026-01-31T12:00:00.000Z';
     expect(await runCli(['logs', 's', '-f', '--tail', '10', '--since', '5m', '-t'], { master })).toEqual({
       code: 0,
-      stdout: 's_web.1 | 2026-01-31T12:00:00.000Z hello\ns_web.1      | 2026-01-31T12:00:00.000Z \n',
-      stderr: 's_database.1 | 2026-01-31T12:00:00.000Z oops\n',
+      stdout: `s_web.1 | ${at} hello\ns_web.1 | ${at} again\ns_web.1      | ${at} \ns_web.1 sidecar | ${at} beside\n`,
+      stderr: `s_database.1 | ${at} oops\n`,
     });
-    expect(master.requests[0]?.url).toBe(`/v1/logs?target=s&follow=true&tail=10&since=${fixedNow - 300_000}&timestamps=true`);
+    expect(master.requests[0]?.url).toBe(`/v1/logs?target=s&follow=true&tail=10&since=${fixedNow - 300_000}`);
   });
 
-  test('of one pod: what it wrote and nothing else, long lines whole', async () => {
-    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'a'.repeat(5), { partial: true }), logLine('s_web.1', 'bcd'), logLine('s_web.1', '\u001b[1mcolour of its own\u001b[0m')]));
-    expect((await runCli(['logs', 's_web.1'], { master })).stdout).toBe('aaaaabcd\n\u001b[1mcolour of its own\u001b[0m\n');
+  test('several targets, one container, one stream', async () => {
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'x\n')]));
+    expect((await runCli(['logs', 's_web.1', 's_db.1', '-c', 'web', '--stderr'], { master })).stdout).toBe('s_web.1 | x\n');
+    expect(master.requests[0]?.url).toBe('/v1/logs?target=s_web.1&target=s_db.1&container=web&follow=false&stream=stderr');
+  });
+
+  test('of one pod: its bytes and nothing else, whatever they are', async () => {
+    const bytes = Buffer.from(Array.from({ length: 1000 }, (_, i) => (i * 7) % 256));
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'aaaaa'), logChunk('s_web.1', 'bcd\n'), logChunk('s_web.1', '\u001b[1mcolour of its own\u001b[0m\n'), logChunk('s_web.1', bytes), logChunk('s_web.1', 'no end')]));
+    const { raw } = await runCli(['logs', 's_web.1'], { master });
+    expect(raw.equals(Buffer.concat([Buffer.from('aaaaabcd\n\u001b[1mcolour of its own\u001b[0m\n'), bytes, Buffer.from('no end')]))).toBe(true);
+  });
+
+  test('pieces of a line stay together, unless another pod cuts in', async () => {
+    master.on('GET /v1/logs', answerChunks([logChunk('s_a.1', 'begin'), logChunk('s_a.1', 'end\n'), logChunk('s_a.1', 'cut'), logChunk('s_b.1', 'b\n'), logChunk('s_a.1', 'off\n')]));
+    expect((await runCli(['logs', 's'], { master })).stdout).toBe('s_a.1 | beginend\ns_a.1 | cut\ns_b.1 | b\ns_a.1 | off\n');
+  });
+
+  test('as JSON: a record per line, what is no text also in base64', async () => {
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'é\ntwo\nthr'), logChunk('s_web.1', Buffer.from([0x61, 0xff, 0x0a]))]));
+    const records = (await runCli(['logs', 's_web.1', '--format', 'json'], { master })).stdout.trimEnd().split('\n').map((text) => JSON.parse(text) as LogLine);
+    expect(records).toEqual([
+      { pod: 's_web.1', podId: 'id-s_web.1', node: 'node-1', container: 'web', attempt: 1, stream: 'stdout', time: fixedNow, line: 'é', end: 3 },
+      expect.objectContaining({ line: 'two', end: 7 }), expect.objectContaining({ line: 'thr', partial: true, end: 10 }),
+      expect.objectContaining({ line: 'a\ufffd', bytes: Buffer.from([0x61, 0xff]).toString('base64'), end: 3 }),
+    ]);
   });
 
   test('the pods have colours in a terminal', async () => {
-    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'x')]));
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'x\n')]));
     expect((await runCli(['logs', 's_web'], { master, columns: 80 })).stdout).toMatch(/^\u001b\[3\dms_web\.1 \|\u001b\[39m x\n$/);
+    expect((await runCli(['logs', 's_web'], { master, columns: 80, env: { NO_COLOR: '1' } })).stdout).toBe('s_web.1 | x\n');
   });
 
   test('of several containers, of one, and of an attempt before', async () => {
-    master.on('GET /v1/logs', answerLines([logLine('s_web.1', 'x', { container: 'web' }), logLine('s_web.1', 'y', { container: 'side' })]));
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'x\n', { several: true }), logChunk('s_web.1', 'y\n', { container: 'side', several: true })]));
     master.requests.length = 0;
     expect((await runCli(['logs', 's_web'], { master })).stdout).toBe('s_web.1 web | x\ns_web.1 side | y\n');
     expect((await runCli(['logs', 's_web.1'], { master })).stdout).toBe('web | x\nside | y\n');
     expect((await runCli(['logs', '-p', '-c', 'web', 's_web.1'], { master })).stdout).toBe('x\ny\n');
-    expect(master.requests.at(-1)?.url).toBe('/v1/logs?target=s_web.1&container=web&previous=true');
+    expect(master.requests.at(-1)?.url).toBe('/v1/logs?target=s_web.1&container=web&previous=true&follow=false');
   });
 
   test('a connection that breaks off says so', async () => {
-    master.on('GET /v1/logs', (_request: FakeRequest, response: ServerResponse) => {
-      response.writeHead(200).write(`${JSON.stringify(logLine('s_web.1', 'x'))}\n`, () => response.destroy());
-    });
-    const result = await runCli(['logs', '-f', 's_web.1'], { master });
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'x\n')], (response) => response.destroy()));
+    const result = await runCli(['logs', 's_web.1'], { master });
     expect(result).toMatchObject({ code: 6, stdout: 'x\n' });
     expect(result.stderr).toMatch(/^error: cannot reach the master at .*: connection lost/);
   });
 
+  test('a follower goes on where it was when the master is back', async () => {
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'one\n', { end: 4 }), logChunk('s_web.2', '', { end: 77 }), logChunk('s_web.1', 'of ours\n', { end: 0, notice: true })], (response) => response.destroy()));
+    let tries = 0;
+    master.on('POST /v1/logs', (request: FakeRequest, response: ServerResponse) => {
+      expect(JSON.parse(request.body.toString())).toEqual({ target: ['s'], follow: true, tail: 3, places: { 'id-s_web.1': { 'web.1/stdout': 4 }, 'id-s_web.2': { 'web.1/stdout': 77 } } });
+      if (++tries === 1) response.destroy();
+      else answerChunks([logChunk('s_web.1', 'two\n', { end: 8 })])(request, response);
+    });
+    const result = await runCli(['logs', '-f', '-n', '3', 's'], { master });
+    expect(result).toMatchObject({ code: 0, stdout: 's_web.1 | one\ns_web.1 | of ours\ns_web.1 | two\n' });
+    expect(result.stderr).toMatch(/^\[tsorch\] cannot reach the master at .*: connection lost; trying again\n\[tsorch\] the master is back\n$/);
+  });
+
   test('Ctrl-C ends it quietly', async () => {
     const stop = new AbortController();
-    master.on('GET /v1/logs', (_request: FakeRequest, response: ServerResponse) => {
-      response.writeHead(200).write(`${JSON.stringify(logLine('s_web.1', 'x'))}\n`, () => stop.abort(new Error('SIGINT')));
-    });
+    master.on('GET /v1/logs', answerChunks([logChunk('s_web.1', 'x\n')], () => stop.abort(new Error('SIGINT'))));
     expect(await runCli(['logs', '-f', 's_web.1'], { master, signal: stop.signal })).toMatchObject({ code: 130, stderr: '' });
   });
 });

@@ -10,6 +10,7 @@ export interface FakeRequest {
   /** With the query. */
   readonly url: string;
   readonly body: Buffer;
+  readonly headers: IncomingMessage['headers'];
 }
 
 export type Handler = (request: FakeRequest, response: ServerResponse) => void;
@@ -50,7 +51,7 @@ export class FakeMaster {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const asked = { method: request.method ?? '', url: request.url ?? '', body: Buffer.concat(chunks) };
+    const asked = { method: request.method ?? '', url: request.url ?? '', body: Buffer.concat(chunks), headers: request.headers };
     this.requests.push(asked);
     const route = this.#routes.get(`${asked.method} ${asked.url.split('?')[0]}`);
     if (route) return route(asked, response);
@@ -77,6 +78,8 @@ export interface RunResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** stdout when it is no text. */
+  readonly raw: Buffer;
 }
 
 export const fixedNow = Date.UTC(2026, 0, 31, 12, 0, 0);
@@ -95,15 +98,16 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     now: () => options.now ?? fixedNow,
     signal: options.signal ?? new AbortController().signal,
   });
-  return { code, stdout: stdout.text(), stderr: stderr.text() };
+  // Not among what tests compare.
+  return Object.defineProperty({ code, stdout: stdout.text(), stderr: stderr.text() }, 'raw', { value: stdout.bytes(), enumerable: false }) as RunResult;
 }
 
-function collector(columns: number | undefined): { readonly stream: Output; text(): string } {
+function collector(columns: number | undefined): { readonly stream: Output; text(): string; bytes(): Buffer } {
   const chunks: Buffer[] = [];
   const stream = new PassThrough();
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   if (columns !== undefined) Object.assign(stream, { isTTY: true, columns, rows: 24 });
-  return { stream, text: () => Buffer.concat(chunks).toString('utf8') };
+  return { stream, text: () => Buffer.concat(chunks).toString('utf8'), bytes: () => Buffer.concat(chunks) };
 }
 
 /** How a golden file shows a run. */

@@ -6,9 +6,10 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LogStore } from '../../../../agent/logs/store.ts';
 import type { ReadOptions } from '../../../../agent/logs/read.ts';
-import type { LogRecord } from '../../../../agent/logs/source.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
+import { type LogChunk, linesOf } from '../../../../model/log-chunk.ts';
+import type { LogLine } from '../../../../model/api.ts';
 
 const owner = { id: 'p1', service: 'shop_web', slot: '1', createdAt: 1 };
 let directory: string;
@@ -27,13 +28,15 @@ afterEach(async () => {
 
 const store = (over: Partial<ConstructorParameters<typeof LogStore>[0]> = {}) => new LogStore({ directory, clock: systemClock, log: silentLog, signal: stop.signal, ...over });
 
-async function all(logs: LogStore, options: Partial<ReadOptions> = {}, pod = 'p1'): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
-  for await (const batch of logs.read(pod, { follow: false, ...options }, stop.signal)) records.push(...batch);
+const linesIn = (chunks: readonly LogChunk[]) => chunks.flatMap((chunk) => linesOf({ ...chunk, pod: 'shop_web.1', podId: 'p1', node: 'n' }));
+
+async function all(logs: LogStore, options: Partial<ReadOptions> = {}, pod = 'p1'): Promise<LogLine[]> {
+  const records: LogLine[] = [];
+  for await (const batch of logs.read(pod, { follow: false, ...options }, stop.signal)) records.push(...linesIn(batch));
   return records;
 }
 
-const texts = (records: readonly LogRecord[]) => records.map((r) => r.line);
+const texts = (records: readonly LogLine[]) => records.map((r) => r.line);
 
 /** Appends as a shim does: another process, O_APPEND. */
 function writer(script: string, ...files: string[]): Promise<void> {
@@ -45,10 +48,10 @@ function writer(script: string, ...files: string[]): Promise<void> {
 }
 
 /** Follows until `enough`. */
-async function follow(logs: LogStore, options: Partial<ReadOptions>, enough: (records: readonly LogRecord[]) => boolean): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
+async function follow(logs: LogStore, options: Partial<ReadOptions>, enough: (records: readonly LogLine[]) => boolean): Promise<LogLine[]> {
+  const records: LogLine[] = [];
   for await (const batch of logs.read('p1', { follow: true, ...options }, stop.signal)) {
-    records.push(...batch);
+    records.push(...linesIn(batch));
     if (enough(records)) break;
   }
   return records;
@@ -150,7 +153,7 @@ describe('floods', () => {
     let next = 1;
     let wrong = 0;
     for await (const batch of logs.read('p1', { follow: true }, stop.signal)) {
-      for (const record of batch) if (record.line !== String(next++)) wrong++;
+      for (const record of linesIn(batch)) if (record.line !== String(next++)) wrong++;
       if (next > lines) break;
     }
     await writing;
@@ -169,7 +172,7 @@ describe('floods', () => {
     let dropped = 0;
     let last = 0;
     for await (const batch of logs.read('p1', { follow: true }, stop.signal)) {
-      for (const record of batch) {
+      for (const record of linesIn(batch)) {
         const gap = /^\[tsorch\] (\d+) bytes/.exec(record.line);
         if (gap) {
           dropped += Number(gap[1]);
@@ -201,8 +204,8 @@ describe('floods', () => {
     let lastLine = '';
     let whole = 0;
     for await (const batch of logs.read('p1', { follow: false }, stop.signal)) {
-      for (const record of batch) {
-        expect(record.line.length).toBeLessThanOrEqual(16 * 1024);
+      for (const { data } of batch) expect(data.length).toBeLessThanOrEqual(64 * 1024);
+      for (const record of linesIn(batch)) {
         bytes += record.line.length;
         if (!record.partial) whole++;
         lastLine = record.line;

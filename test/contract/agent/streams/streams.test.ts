@@ -5,6 +5,7 @@ import type { Agent } from '../../../../agent/main.ts';
 import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
 import { TsorchError } from '../../../../model/errors.ts';
 import type { LogLine } from '../../../../model/api.ts';
+import { linesOf } from '../../../../model/log-chunk.ts';
 import { assignment, containerSpec } from '../../../unit/agent/pods/specs.ts';
 import { AgentHost, until } from '../session/host.ts';
 import { collect, type Data, TestMaster } from '../session/master.ts';
@@ -35,14 +36,17 @@ afterEach(async () => {
 });
 
 const stdout = () => host.runtime.requests.get('p1.main.1')?.stdout ?? '';
-const lines = (frames: readonly NonNullable<DataFrame['kind']>[]) => frames.flatMap((f) => (f.$case === 'message' ? [JSON.parse(f.value) as LogLine] : []));
+type Frames = readonly NonNullable<DataFrame['kind']>[];
+const chunks = (frames: Frames) => frames.flatMap((f) => (f.$case === 'logs' ? f.value.chunks : []));
+const lines = (frames: Frames): readonly LogLine[] =>
+  chunks(frames).flatMap(({ stderr, notice: _notice, ...chunk }) => linesOf({ ...chunk, stream: stderr ? 'stderr' : 'stdout', pod: 'shop_web.1', podId: 'p1', node: 'host-1' }));
 const write = (stream: Data, kind: DataFrame['kind']) => stream.write({ kind });
 
 describe('logs', () => {
   test('all, tail, and the end', async () => {
     await fs.appendFile(stdout(), 'one\ntwo\nthree\n');
     const frames = await collect(await master.open('logs', { podId: 'p1', follow: false }));
-    expect(lines(frames)).toMatchObject([{ pod: 'shop_web.1', podId: 'p1', node: 'host-1', stream: 'stdout', line: 'one' }, { line: 'two' }, { line: 'three' }]);
+    expect(lines(frames)).toMatchObject([{ container: 'main', attempt: 1, stream: 'stdout', line: 'one', end: 4 }, { line: 'two', end: 8 }, { line: 'three', end: 14 }]);
     expect(frames.at(-1)).toEqual({ $case: 'done', value: 0 });
     expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, tail: 1 }))).map((l) => l.line)).toEqual(['three']);
   });
@@ -83,21 +87,45 @@ describe('logs', () => {
   });
 
   test('a reader that does not read costs no memory, and loses nothing', async () => {
-    const count = 200_000;
+    const count = 400_000;
     await fs.appendFile(stdout(), Array.from({ length: count }, (_, i) => `${i} ${'x'.repeat(40)}\n`).join(''));
     let read = 0;
     const original = agent.logs.read.bind(agent.logs);
     agent.logs.read = async function* (...args) {
       for await (const batch of original(...args)) {
-        read += batch.length;
+        for (const { data } of batch) read += data.length;
         yield batch;
       }
     };
     const stream = await master.open('logs', { podId: 'p1', follow: false });
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(read).toBeLessThan(count / 10);
+    // Nor does anybody else wait for it: the session is on the same connection.
+    const { heartbeats } = master;
+    await until(() => master.heartbeats > heartbeats + 5);
+    expect(read).toBeLessThan(count * 10);
     const got = lines(await collect(stream));
     expect([got.length, got.every((l, i) => l.line.startsWith(`${i} `))]).toEqual([count, true]);
+  });
+
+  test('a reader that was cut off goes on where it was, whatever the tail was; one stream or container alone', async () => {
+    await fs.appendFile(stdout(), 'one\ntwo\n');
+    await fs.appendFile(stdout().replace(/stdout$/, 'stderr'), 'oops\n');
+    const places = { 'main.1/stdout': 4, 'main.1/stderr': 5 };
+    expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, tail: 0, places }))).map((l) => l.line)).toEqual(['two']);
+    // A stream that it has not heard of is new.
+    expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, tail: 0, places: { 'main.1/stdout': 4 } }))).map((l) => l.line).toSorted()).toEqual(['oops', 'two']);
+    const first = chunks(await collect(await master.open('logs', { podId: 'p1', follow: false, tail: 1, stream: 'stdout' })));
+    expect(first.map(({ stderr, end, data }) => [stderr, end, data.toString()])).toEqual([[false, 4, ''], [false, 8, 'two\n']]);
+    expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, stream: 'stderr' }))).map((l) => l.line)).toEqual(['oops']);
+    expect(lines(await collect(await master.open('logs', { podId: 'p1', follow: false, container: 'other' })))).toEqual([]);
+  });
+
+  test('an agent that stops does not call it the end', async () => {
+    const stream = await master.open('logs', { podId: 'p1', follow: true });
+    const got = collect(stream);
+    await fs.appendFile(stdout(), 'live\n');
+    await host.stop();
+    const last = await got.then((frames) => frames.at(-1)?.$case, () => 'broken off');
+    expect(last).not.toBe('done');
   });
 
   test('a pod that is not here', async () => {

@@ -60,7 +60,8 @@ async function answer(host: SessionHost, kind: string): Promise<(typeof calls)[n
 
 const message = (value: unknown) => ({ $case: 'message', value: JSON.stringify(value) }) as const;
 const done = (value = 0) => ({ $case: 'done', value }) as const;
-const line = (time: number, text: string): Omit<LogLine, 'pod' | 'podId' | 'node'> => ({ stream: 'stdout', time, line: text });
+const chunk = (time: number, text: string, end = 0) => ({ container: 'web', attempt: 1, stderr: false, time, end, data: Buffer.from(`${text}\n`), notice: false });
+const lines = (...chunks: ReturnType<typeof chunk>[]) => ({ $case: 'logs', value: { chunks } }) as const;
 
 /** Lines as they come; `leave` hangs up. */
 function follow(path: string) {
@@ -88,11 +89,11 @@ it('logs of several hosts are one stream in order of time; each call ends on bot
   const reader = follow('/v1/logs?target=shop_web&tail=10');
   const [one, two] = [await answer(a, 'logs'), await answer(b, 'logs')];
   expect(one.params).toEqual({ podId: 'p1', follow: false, tail: 10 });
-  one.send(message(line(1, 'a1')), message(line(4, 'a4')), done());
-  two.send(message(line(2, 'b2')), message(line(3, 'b3')), { $case: 'error', value: { code: 'not-found', message: 'no more' } });
+  one.send(lines(chunk(1, 'a1'), chunk(4, 'a4')), done());
+  two.send(lines(chunk(2, 'b2')), lines(chunk(3, 'b3')), { $case: 'error', value: { code: 'not-found', message: 'no more' } });
   await until('the reader has all', () => reader.ended);
   expect(reader.lines.slice(0, 4).map(({ line: text, pod, node }) => `${node} ${pod} ${text}`)).toEqual(['alpha shop_web.1 a1', 'beta shop_web.2 b2', 'beta shop_web.2 b3', 'alpha shop_web.1 a4']);
-  expect(reader.lines.at(-1)).toMatchObject({ stream: 'stderr', line: '[tsorch] no more' });
+  expect(reader.lines.at(-1)).toMatchObject({ stream: 'stderr', line: '[tsorch] no output of shop_web.2: no more', notice: true });
   await until('both calls are over', () => calls.every(({ over }) => over));
 });
 
@@ -100,7 +101,7 @@ it('whoever stops following is not read for any longer', async () => {
   const host = await connect('alpha');
   const reader = follow('/v1/logs?target=shop_web.1&follow=true');
   const logs = await answer(host, 'logs');
-  logs.send(message(line(Date.now(), 'hello')));
+  logs.send(lines(chunk(Date.now(), 'hello')));
   await until('the line has come', () => reader.lines.length === 1);
   expect(logs.over).toBe(false);
   reader.leave();
@@ -113,7 +114,7 @@ it('a pod that comes while somebody follows is followed too', async () => {
   await answer(hosts[0]!, 'logs');
   const second = await connect('beta');
   const logs = await answer(second, 'logs');
-  logs.send(message(line(Date.now(), 'new here')));
+  logs.send(lines(chunk(Date.now(), 'new here')));
   await until('its line has come', () => reader.lines.some(({ line: text, node }) => text === 'new here' && node === 'beta'));
   reader.leave();
   await until('all calls are over', () => calls.every(({ over }) => over));
@@ -125,11 +126,60 @@ it('a host that breaks off, or is not there, is a line in the log and not an end
   await until('beta is gone', () => !lab.serving.context.sessions.has(b.id));
   const reader = follow('/v1/logs?target=shop');
   const logs = await answer(a, 'logs');
-  logs.send(message(line(1, 'a1')));
+  logs.send(lines(chunk(1, 'a1')));
   await until('the reader has it', () => reader.lines.some(({ line: text }) => text === 'a1'));
   logs.call.cancel();
   await until('it is over', () => reader.ended);
-  expect(reader.lines.map(({ line: text }) => text)).toEqual(expect.arrayContaining(['a1', expect.stringMatching(/logs of shop_web\.1 broke off/) as string, expect.stringMatching(/no logs from shop_web\.2: node beta is not connected/) as string]));
+  expect(reader.lines.map(({ line: text }) => text)).toEqual(expect.arrayContaining(['a1', expect.stringMatching(/output of shop_web\.1 broke off: node alpha went away/) as string, expect.stringMatching(/no output of shop_web\.2: node beta is not connected/) as string]));
+});
+
+it('a follower is led through the absence of a host: it goes on where it was', async () => {
+  const host = await connect('alpha');
+  const reader = follow('/v1/logs?target=shop_web&follow=true&tail=5');
+  const before = await answer(host, 'logs');
+  before.send({ $case: 'logs', value: { chunks: [{ ...chunk(0, '', 40), data: Buffer.alloc(0) }] } }, lines(chunk(Date.now(), 'one', 44)));
+  await until('the line has come', () => reader.lines.length === 1);
+  // Its agent is started again.
+  before.call.cancel();
+  const again = await answer(host, 'logs');
+  expect(again.params).toEqual({ podId: 'p1', follow: true, tail: 5, places: { 'web.1/stdout': 44 } });
+  again.send(lines(chunk(Date.now(), 'two', 48)), { $case: 'error', value: { code: 'aborted', message: 'the agent stops' } });
+  const third = await answer(host, 'logs');
+  expect(third.params['places']).toEqual({ 'web.1/stdout': 48 });
+  third.send(lines(chunk(Date.now(), 'three', 54)));
+  await until('the line has come', () => reader.lines.length === 3);
+  expect(reader.lines.map(({ line: text, end }) => [text, end])).toEqual([['one', 44], ['two', 48], ['three', 54]]);
+  reader.leave();
+  await until('all calls are over', () => calls.every(({ over }) => over));
+});
+
+it('a pod that its host does not know yet is asked for again; a follow of one pod ends with it, one of a service with the service', async () => {
+  const host = await connect('alpha');
+  const [pod, service] = [follow('/v1/logs?target=p1&follow=true'), follow('/v1/logs?target=shop_web&follow=true')];
+  for (let i = 0; i < 2; i++) (await answer(host, 'logs')).send({ $case: 'error', value: { code: 'not-found', message: 'this node has no output of pod p1' } });
+  for (let i = 0; i < 2; i++) (await answer(host, 'logs')).send(lines(chunk(Date.now(), 'here', 5)), done());
+  await until('the one of the pod has ended', () => pod.ended);
+  await until('the line has come', () => service.lines.length === 1);
+  expect(service.ended).toBe(false);
+  await lab.world.waitFor((await lab.store.commit([{ op: 'delete', kind: 'services', id: 'shop_web' }, { op: 'delete', kind: 'pods', id: 'p1' }])).revision, AbortSignal.timeout(5000));
+  await until('the other has ended too', () => service.ended);
+});
+
+it('a reader that was cut off says where it was, and gets new pods from their beginning', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const viewer = await lab.person('viewer');
+  const body = { target: ['shop_web'], follow: false, tail: 1, stream: 'stdout', places: { p1: { 'web.1/stdout': 12 } } };
+  const call = lab.call('POST', '/v1/logs', { as: viewer, body });
+  const [one, two] = [await answer(a, 'logs'), await answer(b, 'logs')];
+  expect([one.params, two.params]).toEqual([{ podId: 'p1', follow: false, stream: 'stdout', places: { 'web.1/stdout': 12 } }, { podId: 'p2', follow: false, stream: 'stdout', places: {} }]);
+  one.send(done());
+  two.send(done());
+  expect((await call).status).toBe(200);
+  expect(await lab.fails('POST', '/v1/logs', { body: { target: ['shop_web'], places: { p1: { x: -1 } } } })).toMatchObject({ status: 400, error: { code: 'invalid' } });
+  expect(await lab.fails('GET', '/v1/logs?target=shop_wev')).toMatchObject({ status: 404, error: { hint: 'did you mean shop_web?' } });
+  expect(await lab.fails('GET', '/v1/logs?target=shop_wev.1')).toMatchObject({ status: 404, error: { hint: 'did you mean shop_web?' } });
+  expect(await lab.fails('GET', '/v1/logs?target=shop_web.9')).toMatchObject({ status: 404, error: { message: 'shop_web has no pod shop_web.9' } });
+  expect(await lab.fails('GET', '/v1/logs?target=shop_web&container=wob')).toMatchObject({ status: 404, error: { message: 'shop_web has no container wob' } });
 });
 
 it('exec carries bytes both ways and ends with the exit code', async () => {
@@ -182,7 +232,7 @@ it('a container is chosen by its name, and a joined service goes by its own', as
     const reader = follow(`/v1/logs?${path}`);
     const logs = await answer(host, 'logs');
     expect(logs.params).toEqual(params);
-    logs.send(message({ ...line(1, 'said'), container: 'side' }), done());
+    logs.send(lines({ ...chunk(1, 'said'), container: 'side' }), done());
     await until('it has come', () => reader.lines.length === 1);
     expect(reader.lines[0]).toMatchObject({ container: 'side', line: 'said' });
     reader.leave();
@@ -269,10 +319,10 @@ it('a stream is for the host that was asked: another that knows its id gets noth
   let refused = false;
   stolen.on('status', () => { refused = true; });
   stolen.resume();
-  stolen.write({ kind: message(line(1, 'lies')) });
+  stolen.write({ kind: lines(chunk(1, 'lies')) });
   await until('it is turned away', () => refused);
   const logs = await answer(a, 'logs');
-  logs.send(message(line(1, 'truth')), done());
+  logs.send(lines(chunk(1, 'truth')), done());
   await until('the reader has it', () => reader.ended);
   expect(reader.lines.map(({ line: text }) => text)).toEqual(['truth']);
 });

@@ -1,25 +1,26 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../../lib/clock.ts';
-import { Merger } from '../../../../master/api/merge.ts';
-import type { Out } from '../../../../master/api/stream.ts';
-import type { LogLine } from '../../../../model/api.ts';
+import { type Batches, Merger } from '../../../../master/api/merge.ts';
+import type { PodLogChunk } from '../../../../model/log-chunk.ts';
 
-const line = (pod: string, time: number, text = ''): LogLine => ({ pod, podId: pod, node: 'n', stream: 'stdout', time, line: text });
+const line = (pod: string, time: number, text = 'x'): PodLogChunk => ({ pod, podId: pod, node: 'n', container: 'web', attempt: 1, stream: 'stdout', time, end: 0, data: Buffer.from(`${text}\n`) });
+const textOf = ({ data }: PodLogChunk) => Buffer.from(data).toString().trimEnd();
 
-class Reader implements Out {
-  readonly lines: LogLine[] = [];
+class Reader {
+  readonly lines: PodLogChunk[] = [];
   readonly #gone = new AbortController();
   readonly #waiting: (() => void)[] = [];
   /** Takes nothing until told. */
   slow = false;
+  over = false;
 
-  get gone(): AbortSignal {
-    return this.#gone.signal;
+  merger(follow: boolean): Merger {
+    return new Merger({ write: (chunks) => this.#write(chunks), gone: this.#gone.signal, follow, isOver: () => this.over, clock: systemClock });
   }
 
-  async write(value: unknown): Promise<void> {
-    this.lines.push(value as LogLine);
+  async #write(chunks: readonly PodLogChunk[]): Promise<void> {
+    this.lines.push(...chunks);
     if (this.slow) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
@@ -28,8 +29,6 @@ class Reader implements Out {
     for (const resolve of this.#waiting) resolve();
   }
 
-  end(): void {}
-
   leave(): void {
     this.#gone.abort();
   }
@@ -37,17 +36,17 @@ class Reader implements Out {
 
 /** A source that the test feeds. */
 class Source {
-  readonly #queue: (LogLine | null)[] = [];
+  readonly #queue: (PodLogChunk | null)[] = [];
   #wake: (() => void) | undefined;
   returned = false;
   read = 0;
 
-  push(...lines: (LogLine | null)[]): void {
+  push(...lines: (PodLogChunk | null)[]): void {
     this.#queue.push(...lines);
     this.#wake?.();
   }
 
-  async *open(): AsyncGenerator<LogLine> {
+  async *open(): Batches {
     try {
       for (;;) {
         const next = this.#queue.shift();
@@ -55,7 +54,7 @@ class Source {
         if (next === undefined) await new Promise<void>((resolve) => { this.#wake = resolve; });
         else {
           this.read++;
-          yield next;
+          yield [next];
         }
       }
     } finally {
@@ -64,10 +63,12 @@ class Source {
   }
 }
 
-async function* fixed(lines: readonly LogLine[]): AsyncGenerator<LogLine> {
-  for (const each of lines) {
+/** In batches of `size`, some of them empty. */
+async function* fixed(lines: readonly PodLogChunk[], size: number): Batches {
+  for (let at = 0; at < lines.length; at += size) {
     await Promise.resolve();
-    yield each;
+    if (at % 3 === 0) yield [];
+    yield lines.slice(at, at + size);
   }
 }
 
@@ -80,14 +81,16 @@ const until = async (condition: () => boolean) => {
 };
 
 it('lines of sources that are each in order come out in order, none lost, none doubled', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(fc.array(fc.nat(50), { maxLength: 20 }), { maxLength: 6 }), async (sources) => {
+  await fc.assert(fc.asyncProperty(fc.array(fc.array(fc.nat(50), { maxLength: 20 }), { maxLength: 6 }), fc.integer({ min: 1, max: 7 }), fc.boolean(), async (sources, size, follow) => {
     const all = sources.map((times, i) => times.toSorted((a, b) => a - b).map((time, n) => line(`p${i}`, time, `${i}/${n}`)));
     const out = new Reader();
-    const merger = new Merger(out, false, systemClock);
-    for (const lines of all) merger.add(() => fixed(lines));
+    out.over = true;
+    const merger = out.merger(follow);
+    for (const lines of all) merger.add(() => fixed(lines, size));
     await merger.run();
-    expect(out.lines.map(({ time }) => time)).toEqual(all.flat().map(({ time }) => time).toSorted((a, b) => a - b));
-    expect(new Set(out.lines.map(({ line: text }) => text))).toEqual(new Set(all.flat().map(({ line: text }) => text)));
+    // What is long past is not waited for by a follower.
+    if (!follow) expect(out.lines.map(({ time }) => time)).toEqual(all.flat().map(({ time }) => time).toSorted((a, b) => a - b));
+    expect(out.lines.map(textOf).toSorted()).toEqual(all.flat().map(textOf).toSorted());
     for (const [i, lines] of all.entries()) expect(out.lines.filter(({ pod }) => pod === `p${i}`)).toEqual(lines);
   }), { numRuns: 100 });
 });
@@ -95,7 +98,7 @@ it('lines of sources that are each in order come out in order, none lost, none d
 it('while following, a silent source holds the others back for a moment only', async () => {
   const out = new Reader();
   const [busy, silent] = [new Source(), new Source()];
-  const merger = new Merger(out, true, systemClock);
+  const merger = out.merger(true);
   merger.add(() => busy.open());
   merger.add(() => silent.open());
   const running = merger.run();
@@ -113,12 +116,12 @@ it('while following, a silent source holds the others back for a moment only', a
 
 it('sources that come later are read, those that end or fail are not waited for', async () => {
   const out = new Reader();
-  const merger = new Merger(out, true, systemClock);
+  const merger = out.merger(true);
   const running = merger.run();
   const late = new Source();
   merger.add(() => late.open());
   merger.add(async function* () {
-    yield await Promise.resolve(line('broken', 1));
+    yield [await Promise.resolve(line('broken', 1))];
     throw new Error('the node went away');
   });
   late.push(line('late', 2), null);
@@ -134,7 +137,7 @@ it('sources that come later are read, those that end or fail are not waited for'
 it('a reader that leaves ends every source, also those that wait', async () => {
   const out = new Reader();
   const sources = [new Source(), new Source()];
-  const merger = new Merger(out, true, systemClock);
+  const merger = out.merger(true);
   for (const source of sources) merger.add(() => source.open());
   const running = merger.run();
   sources[0]!.push(line('a', 1));
@@ -149,7 +152,7 @@ it('a reader that does not read stops the reading', async () => {
   const out = new Reader();
   out.slow = true;
   const source = new Source();
-  const merger = new Merger(out, true, systemClock);
+  const merger = out.merger(true);
   merger.add(() => source.open());
   const running = merger.run();
   source.push(...Array.from({ length: 100 }, (_, i) => line('a', i)));
@@ -164,9 +167,26 @@ it('a reader that does not read stops the reading', async () => {
 });
 
 it('nothing to read is the end at once, unless somebody follows', async () => {
-  await new Merger(new Reader(), false, systemClock).run();
+  await new Reader().merger(false).run();
   const out = new Reader();
-  const running = new Merger(out, true, systemClock).run();
+  const running = out.merger(true).run();
   out.leave();
   await running;
+});
+
+it('a follow is over when nothing is open and nothing can come', async () => {
+  const out = new Reader();
+  const source = new Source();
+  const merger = out.merger(true);
+  merger.add(() => source.open());
+  let ended = false;
+  const running = merger.run().then(() => { ended = true; });
+  source.push(line('a', 1), null);
+  await until(() => source.returned);
+  await systemClock.sleep(10);
+  expect(ended).toBe(false);
+  out.over = true;
+  merger.poke();
+  await running;
+  expect(out.lines).toHaveLength(1);
 });

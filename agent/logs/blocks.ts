@@ -1,34 +1,34 @@
-/** Lines of a raw output file, in order, from any place to any other, in bounded memory. */
+/** A raw output file in blocks of whole lines, from any place to any other, in bounded memory. */
 import type { FileHandle } from 'node:fs/promises';
 
-/** Longer lines come in pieces. */
-export const longestLine = 16 * 1024;
-const blockBytes = 256 * 1024;
+/** A line longer than this comes in pieces. */
+export const pieceBytes = 64 * 1024;
+/** Not larger than a piece: streams count blocks, not bytes, until they hold back. */
+export const blockBytes = pieceBytes;
 const newline = 10;
 
-export interface RawLine {
-  /** Offset after the line and its newline: what must have been written for it to be whole. */
-  readonly end: number;
-  readonly text: string;
-  /** The line goes on in the next piece. */
-  readonly partial: boolean;
+export interface Block {
+  /** Offset of its first byte. */
+  readonly start: number;
+  /** Ends after a newline, or is a piece of a line that goes on. */
+  readonly data: Buffer;
 }
 
 export interface Range {
   readonly from: number;
   /** Nothing from here on is looked at. */
   readonly to: number;
-  /** A last line without newline counts as one. Otherwise it is left for later. */
+  /** What a last line without newline is: left for later, or a piece. */
   readonly rest: boolean;
 }
 
 /**
- * Pieces of the file as lists of lines; the generator's value is the offset where the next call goes on. `lost(position)` is asked after
- * each read whether what was read may be gone: if so it says where to go on, and the read does not count.
+ * A block is good until the next one is asked for: there is one buffer for all. The generator's value is the offset where the next call goes on. `lost(position)` is asked after each read whether what
+ * was read may be gone: if so it says where to go on, and the read does not count.
  */
-export async function* readLines(file: FileHandle, range: Range, lost: (position: number) => Promise<number | null>): AsyncGenerator<readonly RawLine[], number> {
+export async function* readBlocks(file: FileHandle, range: Range, lost: (position: number) => Promise<number | null>): AsyncGenerator<Block, number> {
   let position = range.from;
-  const block = Buffer.allocUnsafe(Math.min(blockBytes, Math.max(1, range.to - range.from)));
+  const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, Math.max(1, range.to - range.from)));
   while (position < range.to) {
     const { bytesRead } = await file.read(block, 0, Math.min(block.length, range.to - position), position);
     const goOn = await lost(position);
@@ -38,41 +38,32 @@ export async function* readLines(file: FileHandle, range: Range, lost: (position
     }
     if (bytesRead === 0) break;
     const atEnd = position + bytesRead >= range.to;
-    const { lines, used } = split(block.subarray(0, bytesRead), position, atEnd && range.rest);
-    position += used;
-    if (lines.length > 0) yield lines;
-    // Less than a longest line without a newline: it is still being written.
+    const used = wholeLines(block.subarray(0, bytesRead), atEnd && range.rest);
+    // Less than a piece without a newline: it is still being written.
     if (used === 0) break;
+    yield { start: position, data: block.subarray(0, used) };
+    position += used;
   }
   return position;
 }
 
-/** Cuts what is complete off the block's beginning. A line longer than `longestLine` is cut where no character is. */
-export function split(block: Buffer, offset: number, rest: boolean): { readonly lines: readonly RawLine[]; readonly used: number } {
-  const lines: RawLine[] = [];
-  let start = 0;
-  while (start < block.length) {
-    const at = block.indexOf(newline, start);
-    const end = at === -1 ? block.length : at;
-    if (end - start > longestLine) {
-      const cut = characterStart(block, start, start + longestLine);
-      lines.push({ end: offset + cut, text: block.toString('utf8', start, cut), partial: true });
-      start = cut;
-      continue;
-    }
-    if (at === -1 && !rest) break;
-    lines.push({ end: offset + (at === -1 ? end : end + 1), text: block.toString('utf8', start, end), partial: false });
-    start = at === -1 ? end : end + 1;
-  }
-  return { lines, used: start };
+/** How much of the block goes out: up to its last newline; without one, all that cuts no character once it is a piece. */
+export function wholeLines(block: Buffer, rest: boolean): number {
+  const at = block.lastIndexOf(newline);
+  if (at !== -1) return at + 1;
+  if (rest) return block.length;
+  return block.length >= pieceBytes ? characterStart(block) : 0;
 }
 
-/** `at`, or up to three bytes before it when it would cut a UTF-8 sequence. Bytes that are no UTF-8 are cut anywhere. */
-function characterStart(block: Buffer, start: number, at: number): number {
-  for (let back = 0; back < 4 && at - back > start; back++) {
-    if (((block[at - back] ?? 0) & 0xc0) !== 0x80) return at - back;
+/** The block's length, or up to three bytes less when its end cuts a UTF-8 sequence. Bytes that are no UTF-8 are cut anywhere. */
+function characterStart(block: Buffer): number {
+  for (let back = 1; back <= 4; back++) {
+    const byte = block[block.length - back] ?? 0;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? block.length - back : block.length;
   }
-  return at;
+  return block.length;
 }
 
 /** The offset where the line that holds the byte before `offset` begins, looking back at most `most` bytes and not before `head`. */

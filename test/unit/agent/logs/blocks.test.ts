@@ -4,35 +4,34 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cutIndex, decodeRecords, encodeRecords, lowerBound, upperBound } from '../../../../agent/logs/index-file.ts';
-import { lastLines, lineStart, longestLine, readLines, split } from '../../../../agent/logs/lines.ts';
+import { lastLines, lineStart, pieceBytes, readBlocks, wholeLines } from '../../../../agent/logs/blocks.ts';
 
-describe('split', () => {
-  const texts = (block: Buffer, rest: boolean) => split(block, 0, rest).lines.map((l) => l.text);
+describe('what of a block goes out', () => {
+  const taken = (block: Buffer, rest: boolean) => block.toString('utf8', 0, wholeLines(block, rest));
 
   test.each([
-    ['', false, []],
-    ['a\nb\n', false, ['a', 'b']],
-    ['a\nb', false, ['a']],
-    ['a\nb', true, ['a', 'b']],
-    ['\n\n', true, ['', '']],
-    ['a\r\nb', true, ['a\r', 'b']],
-  ])('%j rest=%s', (text, rest, lines) => expect(texts(Buffer.from(text), rest)).toEqual(lines));
+    ['', false, ''],
+    ['a\nb\n', false, 'a\nb\n'],
+    ['a\nb', false, 'a\n'],
+    ['a\nb', true, 'a\n'],
+    ['b', false, ''],
+    ['b', true, 'b'],
+    ['\n\n', true, '\n\n'],
+    ['a\r\nb', false, 'a\r\n'],
+  ])('%j rest=%s', (text, rest, out) => expect(taken(Buffer.from(text), rest)).toBe(out));
 
-  test('long lines come in pieces that cut no character', () => {
-    const text = 'é€😀x'.repeat(10_000);
-    const { lines } = split(Buffer.from(`${text}\nnext\n`), 0, false);
-    expect(lines.at(-1)).toMatchObject({ text: 'next', partial: false });
-    const pieces = lines.slice(0, -1);
-    expect(pieces.map((l) => l.text).join('')).toBe(text);
-    expect(pieces.map((l) => l.partial)).toEqual([...pieces.slice(1).map(() => true), false]);
-    for (const { text: piece } of pieces) expect(Buffer.byteLength(piece)).toBeLessThanOrEqual(longestLine);
+  test.each(['é', '€', '😀', 'xé', 'ab😀'])('a long line is cut where no character is: %s', (character) => {
+    const whole = Buffer.from(character.repeat(pieceBytes));
+    for (let length = pieceBytes; length < pieceBytes + 12; length++) {
+      const cut = wholeLines(whole.subarray(0, length), false);
+      expect(length - cut).toBeLessThan(4);
+      expect(Buffer.from(whole.toString('utf8', 0, cut)).equals(whole.subarray(0, cut))).toBe(true);
+    }
   });
 
-  test('bytes that are no text do not stop it', () => {
-    const block = Buffer.concat([Buffer.alloc(longestLine * 2, 0x80), Buffer.from('\nend\n')]);
-    const { lines, used } = split(block, 0, false);
-    expect(used).toBe(block.length);
-    expect(lines.at(-1)?.text).toBe('end');
+  test('bytes that are no text are cut anywhere', () => {
+    expect(wholeLines(Buffer.alloc(pieceBytes, 0x80), false)).toBe(pieceBytes);
+    expect(wholeLines(Buffer.alloc(pieceBytes, 0xff), false)).toBeGreaterThan(pieceBytes - 4);
   });
 });
 
@@ -86,17 +85,17 @@ describe('in a file', () => {
         try {
           const expected = text === '' ? [] : (unfinished ? text : text.slice(0, -1)).split('\n');
           if (unfinished && expected.at(-1) === '') expected.pop();
-          const read: string[] = [];
-          let carry = '';
-          for await (const batch of readLines(handle, { from: 0, to: bytes.length, rest: true }, () => Promise.resolve(null))) {
-            for (const l of batch) {
-              carry += l.text;
-              if (l.partial) continue;
-              read.push(carry);
-              carry = '';
-            }
+          const read: Buffer[] = [];
+          for await (const { start, data } of readBlocks(handle, { from: 0, to: bytes.length, rest: true }, () => Promise.resolve(null))) {
+            expect(start).toBe(Buffer.concat(read).length);
+            read.push(Buffer.from(data));
           }
-          expect(read).toEqual(expected);
+          expect(Buffer.concat(read).equals(bytes)).toBe(true);
+          // Without the rest, all but an unfinished last line, or its pieces.
+          let whole = '';
+          for await (const { data } of readBlocks(handle, { from: 0, to: bytes.length, rest: false }, () => Promise.resolve(null))) whole += data.toString();
+          expect(text.startsWith(whole)).toBe(true);
+          expect(whole.length).toBeGreaterThanOrEqual(text.lastIndexOf('\n') + 1);
           const starts = await lastLines(handle, 0, bytes.length, count);
           const tail = starts.map((s, i) => bytes.toString('utf8', s, starts[i + 1] ?? bytes.length).replace(/\n$/, ''));
           expect(tail).toEqual(count === 0 ? [] : expected.slice(-count));
