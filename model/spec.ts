@@ -226,6 +226,8 @@ export interface ContainerSpec {
   readonly limits: ContainerLimits;
   readonly oomScoreAdj?: number;
   readonly runtime?: string;
+  /** How much of an attempt's output is kept: `maxSize` bytes `maxFile` times, without limit when `maxSize` is -1. Absent: the host decides. */
+  readonly logging?: { readonly maxSize: number; readonly maxFile: number };
 }
 
 export interface ContainerLimits {

@@ -12,6 +12,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { LogChunk } from '../../model/log-chunk.ts';
+import type { ContainerSpec } from '../../model/spec.ts';
 import { isMissing, isRecord, readJson, writeWhole } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
 import { LiveFile } from './live.ts';
@@ -70,14 +71,15 @@ export class LogStore {
 
   /**
    * Makes the attempt's files, or takes up those that are there, and watches them. Resolves to the paths that the runtime
-   * appends to. Attempts before the last five are deleted. `limit`: bytes kept of both streams together.
+   * appends to. Attempts before the last five are deleted. `logging`: how much is kept of both
+   * streams together.
    */
-  async begin(owner: LogOwner, container: string, attempt: number, limit?: number): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  async begin(owner: LogOwner, container: string, attempt: number, logging?: ContainerSpec['logging']): Promise<{ readonly stdout: string; readonly stderr: string }> {
     const pod = this.#pod(owner.id);
     const directory = path.join(pod, `${safeName('container', container)}.${attempt}`);
     if (!this.#live.get(owner.id)?.has(directory)) this.#beginning.add(directory);
     try {
-      await this.#make(owner, pod, directory, limit ?? this.#options.limit ?? 20_000_000);
+      await this.#make(owner, pod, directory, keptBytes(logging) ?? this.#options.limit ?? 20_000_000);
     } finally {
       this.#beginning.delete(directory);
     }
@@ -188,7 +190,7 @@ export class LogStore {
   async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>, limit: number): Promise<Live> {
     const total = limit * 0.8;
     const open: { stdout?: LiveFile; stderr?: LiveFile } = {};
-    const share = (other: LiveFile | undefined) => Math.max(total / 2, total - (other?.kept ?? total / 2));
+    const share = (other: LiveFile | undefined) => (other ? Math.max(total / 2, total - other.kept) : total / 2);
     [open.stdout, open.stderr] = await Promise.all([this.#watch(podId, paths.stdout, () => share(open.stderr)), this.#watch(podId, paths.stderr, () => share(open.stdout))]);
     const { stdout, stderr } = open;
     stdout.subscribe(() => stderr.rotateIfDue());
@@ -249,6 +251,11 @@ export class LogStore {
   #pod(podId: string): string {
     return path.join(this.#options.directory, safeName('pod', podId));
   }
+}
+
+function keptBytes(logging: ContainerSpec['logging']): number | undefined {
+  if (logging === undefined) return undefined;
+  return logging.maxSize < 0 ? Infinity : logging.maxSize * logging.maxFile;
 }
 
 function isWanted(log: AttemptLog, { container, attempt }: ReadOptions): boolean {

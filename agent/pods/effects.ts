@@ -94,7 +94,7 @@ export class Effects {
     const ready = prepared.get(name);
     if (!spec || !ready) throw new TsorchError('internal', `container ${name} of pod ${pod.id} was not prepared`);
     const id = containerId(pod.id, name, attempt);
-    const output = await logs.begin({ id: pod.id, service: pod.service, slot: String(pod.slot), createdAt: pod.createdAt }, name, attempt);
+    const output = await logs.begin({ id: pod.id, service: pod.service, slot: String(pod.slot), createdAt: pod.createdAt }, name, attempt, spec.logging);
     const own = template.networkMode === 'host' ? hostname : hostnameOf(assignment);
     try {
       const created = await runtime.create({

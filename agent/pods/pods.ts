@@ -199,12 +199,13 @@ export class Pods {
     if (!record.local?.released) this.#options.ports.logs.expect(id);
     this.#workers.set(id, new PodWorker(id, record, this.#context, saved));
     const live = Object.entries(record.local?.containers ?? {}).filter(([, c]) => c.state === 'live');
-    const pod = record.assignment?.pod;
-    if (!pod) return;
+    if (!record.assignment) return;
+    const { pod, template } = record.assignment;
     // Output that came while no agent was there gets its times now, not when somebody reads it.
     for (const [container, { attempt }] of live) {
       const owner = { id, service: pod.service, slot: String(pod.slot), createdAt: pod.createdAt };
-      this.#options.ports.logs.begin(owner, container, attempt).catch((error: unknown) => this.#options.log.warn('log not taken up', { pod: id, error }));
+      const spec = [...template.containers, ...(template.initContainers ?? [])].find(({ name }) => name === container);
+      this.#options.ports.logs.begin(owner, container, attempt, spec?.logging).catch((error: unknown) => this.#options.log.warn('log not taken up', { pod: id, error }));
     }
   }
 

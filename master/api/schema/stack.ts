@@ -129,6 +129,7 @@ const container = Type.Object({
   blkio: Type.Optional(blkio), storageOpt: Type.Optional(map),
   ulimits: Type.Record(Type.String(), Type.Object({ soft: Type.Number(), hard: Type.Number() }, exact)),
   shmSize: Type.Optional(bytes), limits, oomScoreAdj: Type.Optional(Type.Integer({ minimum: -1000, maximum: 1000 })), runtime: Type.Optional(text),
+  logging: Type.Optional(Type.Object({ maxSize: Type.Integer({ minimum: -1 }), maxFile: Type.Integer({ minimum: 1 }) }, exact)),
 }, exact);
 
 const template = Type.Object({

@@ -363,7 +363,7 @@ export type ComposeServiceHealthcheck = {
 export type ComposeServiceLogging = {
   /** refused but for `json-file`, `local`: logs stay on the nodes, for `tsorch logs`. Instead: remove it, or collect the files by a global service */
   readonly driver?: string;
-  /** harmless: the agent rotates logs by limits of its own (with a warning) */
+  /** works: `max-size` times `max-file` is kept of the output of each attempt; others change nothing (with a warning) */
   readonly options?: { readonly [name: string]: string };
   readonly [key: `x-${string}`]: Json;
 };

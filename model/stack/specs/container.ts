@@ -6,6 +6,7 @@ import { makeBlkio, makeDeviceRules, makeDevices } from './devices.ts';
 import { makeEnv } from './environment.ts';
 import { makeHealthcheck, makeHooks, makeProbes } from './lifecycle.ts';
 import { makeLimits } from './limits.ts';
+import { makeLogging } from './logging.ts';
 import { makeFileReferences, makeMounts } from './mounts.ts';
 import { makeNamespaces } from './namespaces.ts';
 import { makeImage, makePull } from './pull.ts';
@@ -29,6 +30,7 @@ export function makeContainer(of: Reader, name: string, context: StackContext, s
   const shmSize = of.bytes('shm_size');
   const oomScoreAdj = of.number('oom_score_adj');
   const runtime = of.text('runtime');
+  const logging = makeLogging(of.at('logging'));
   const { limits, reservations } = makeLimits(of);
   const { devices, generic } = makeDevices(of);
   const deviceCgroupRules = makeDeviceRules(of);
@@ -73,6 +75,7 @@ export function makeContainer(of: Reader, name: string, context: StackContext, s
     limits,
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
     ...(runtime ? { runtime } : {}),
+    ...(logging === undefined ? {} : { logging }),
   };
   return { spec, reservations: { ...reservations, ...(Object.keys(generic).length > 0 ? { generic } : {}) } };
 }

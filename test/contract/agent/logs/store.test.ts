@@ -194,6 +194,38 @@ describe('floods', () => {
     expect((await fs.stat(stdout)).blocks * 512).toBeLessThan(500_000 * 4.5);
   });
 
+  test('what a container says of its output is kept of both streams together; what one does not use the other may', async () => {
+    const logs = store();
+    const { stdout, stderr } = await logs.begin(owner, 'main', 1, { maxSize: 500_000, maxFile: 2 });
+    const held = async (...files: string[]) => (await Promise.all(files.map((file) => fs.stat(file)))).reduce((sum, { blocks }) => sum + blocks * 512, 0);
+    const settled = async (...files: string[]) => {
+      for (let i = 0; i < 500 && (await held(...files)) > 1_000_000; i++) await systemClock.sleep(10);
+      return held(...files);
+    };
+    await writer('seq 1 400000 >> "$1"', stdout);
+    expect(await settled(stdout)).toBeLessThanOrEqual(1_000_000);
+    // Nearly all of it, while nobody else wants it.
+    expect(await held(stdout)).toBeGreaterThan(700_000);
+    await writer('seq 1 400000 >> "$1"', stderr);
+    expect(await settled(stdout, stderr)).toBeLessThanOrEqual(1_000_000);
+    await logs.end('p1', 'main', 1);
+    const kept = await all(logs);
+    for (const stream of ['stdout', 'stderr']) {
+      const lines = kept.filter((line) => line.stream === stream);
+      expect(lines.at(-1)?.line).toBe('400000');
+      expect(lines.length * 7).toBeGreaterThan(250_000);
+      expect(texts(lines)).toEqual(lines.map((_, i) => String(400_000 - lines.length + 1 + i)));
+    }
+  });
+
+  test('no limit at all', async () => {
+    const logs = store({ limit: 100_000 });
+    const { stdout } = await logs.begin(owner, 'main', 1, { maxSize: -1, maxFile: 1 });
+    await writer('seq 1 300000 >> "$1"', stdout);
+    await logs.end('p1', 'main', 1);
+    expect(await all(logs)).toHaveLength(300_000);
+  });
+
   test('one line of 100 MB comes in pieces, in bounded memory', async () => {
     const logs = store({ limit: 200_000_000 });
     const { stdout } = await logs.begin(owner, 'main', 1);

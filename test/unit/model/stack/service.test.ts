@@ -401,3 +401,28 @@ describe('the stack\'s name', () => {
   ])('%j %j → %s', (options, line, name) => expect(stackOf(`${line}\n${webStack('tty: true')}`, options).name).toBe(name));
   test.each([[{}, 'name: My App'], [{ projectName: 'A' }, ''], [{ workingDir: '/' }, ''], [{ projectName: '../x' }, '']])('%j %j is none', (options, line) => expect(errorsOf(`${line}\n${webStack('tty: true')}`, options)[0]).toMatch(/name/));
 });
+
+describe('logging', () => {
+  test.each<[string, object | undefined]>([
+    ['{}', undefined],
+    ['{ driver: json-file }', undefined],
+    ['{ driver: local, options: {} }', undefined],
+    ['{ options: { max-size: 10m, max-file: "3" } }', { maxSize: 10_000_000, maxFile: 3 }],
+    ['{ options: { max-size: 1.5GB, max-file: 3 } }', { maxSize: 1_500_000_000, maxFile: 3 }],
+    ['{ driver: json-file, options: { max-size: 512k } }', { maxSize: 512_000, maxFile: 1 }],
+    ['{ driver: local, options: { max-size: 512k } }', { maxSize: 512_000, maxFile: 5 }],
+    ['{ driver: local, options: { max-file: 2 } }', { maxSize: 20_000_000, maxFile: 2 }],
+    ['{ options: { max-size: "-1" } }', { maxSize: -1, maxFile: 1 }],
+  ])('%s', (text, logging) => expect(containerOf(`logging: ${text}`).logging).toEqual(logging));
+
+  test.each([
+    ['max-size: ten', 'options.max-size: "ten" is no size; write such as 10m, or -1 for no limit'],
+    ['max-size: "-2"', 'options.max-size: "-2" is no size; write such as 10m, or -1 for no limit'],
+    ['max-size: 10', 'options.max-size: 10 bytes of output are too few; write such as 10m, or -1 for no limit'],
+    ['max-file: 0', 'options.max-file: "0" is no number of files; write such as "3"'],
+  ])('%s', (option, message) => expect(wrong(`logging: { options: { ${option} } }`)).toEqual([`services.web.logging.${message}`]));
+
+  test('what else there is changes nothing, and says so', () => {
+    expect(warningsOf(webStack('logging: { driver: json-file, options: { max-size: 1m, compress: "true" } }'))).toEqual([expect.stringContaining('compress has no effect: output is kept as it was written')]);
+  });
+});
