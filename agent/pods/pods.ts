@@ -119,9 +119,15 @@ export class Pods {
     this.#sweep.mark();
   }
 
-  /** Pods of the host's own manifests. */
-  locals(): readonly { readonly assignment: Assignment & { readonly manifest: ManifestOrigin }; readonly status: PodStatus; readonly removed: boolean }[] {
-    return [...this.#workers.values()].flatMap(({ assignment, status, removed }) => (assignment?.manifest ? [{ assignment: { ...assignment, manifest: assignment.manifest }, status, removed }] : []));
+  /** Pods of the host's own manifests, all or the one with this id. */
+  locals(id?: string): readonly { readonly assignment: Assignment & { readonly manifest: ManifestOrigin }; readonly status: PodStatus; readonly removed: boolean }[] {
+    const workers = id === undefined ? [...this.#workers.values()] : [this.#workers.get(id)].filter((worker) => worker !== undefined);
+    return workers.flatMap(({ assignment, status, removed }) => (assignment?.manifest ? [{ assignment: { ...assignment, manifest: assignment.manifest }, status, removed }] : []));
+  }
+
+  /** Stacks of which a leader has pods here. */
+  clusterStacks(): ReadonlySet<string> {
+    return new Set([...this.#workers.values()].flatMap(({ assignment }) => (assignment && !assignment.manifest ? [assignment.pod.stack] : [])));
   }
 
   /** See PodWorker. */

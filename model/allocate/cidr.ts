@@ -37,3 +37,17 @@ export function formatIp(value: number): string {
 export function formatCidr({ base, prefix }: Pick<Cidr, 'base' | 'prefix'>): string {
   return `${formatIp(base)}/${prefix}`;
 }
+
+/** Whether two blocks have an address in common. Text that is no block has none. */
+export function overlaps(a: string, b: string): boolean {
+  const [one, other] = [parseCidr(a), parseCidr(b)];
+  return one !== null && other !== null && one.base < other.base + other.size && other.base < one.base + one.size;
+}
+
+/** The lower and the upper half of a block; null when it is too small to be halved. */
+export function halves(text: string): readonly [string, string] | null {
+  const block = parseCidr(text);
+  if (block === null || block.prefix > 29) return null;
+  const prefix = block.prefix + 1;
+  return [formatCidr({ base: block.base, prefix }), formatCidr({ base: block.base + block.size / 2, prefix })];
+}

@@ -37,7 +37,7 @@ export function loadStack(input: LoadInput): LoadResult {
     budget: { left: limits.nodes }, filesRead: { count: 0 }, marks: { tags: false },
   };
   const outer = variablesOf(input, session);
-  const projectName = input.projectName ?? (outer('COMPOSE_PROJECT_NAME') || undefined) ?? nameInText(input, outer) ?? normaliseName(basename(session.workingDir));
+  const projectName = input.projectName ?? (outer('COMPOSE_PROJECT_NAME') || undefined) ?? nameInText(input, outer) ?? normaliseName(input.defaultName ?? basename(session.workingDir));
   const lookup = (variable: string): string | undefined => (variable === 'COMPOSE_PROJECT_NAME' ? projectName : outer(variable));
   const tree = assemble(input, session, lookup);
   // With the budget spent the tree is not whole: to look at it any further would find errors that are none, at length.
@@ -47,7 +47,7 @@ export function loadStack(input: LoadInput): LoadResult {
   }
 
   const start = input.files[0] ? startOf(tree) : tree;
-  const name = chooseName({ argument: input.projectName, environment: outer('COMPOSE_PROJECT_NAME'), tree, workingDir: session.workingDir }, start, sink);
+  const name = chooseName({ argument: input.projectName, environment: outer('COMPOSE_PROJECT_NAME'), tree, fallback: input.defaultName ?? basename(session.workingDir) }, start, sink);
   const profiles = new Set((input.profiles ?? lookup('COMPOSE_PROFILES')?.split(',') ?? []).map((profile) => profile.trim()).filter(Boolean));
   const selected = selectProfiles(tree, profiles);
   const resolved = resolveServices(selected.tree, new ServiceFiles(session, lookup));

@@ -14,6 +14,8 @@ export interface LoadInput {
   readonly files: readonly TextFile[];
   /** `-p`; wins over every other source of the name. */
   readonly projectName?: string;
+  /** The stack's name when nothing else says one; absent: the directory's. */
+  readonly defaultName?: string;
   /** Variables of the calling process; they win over `envFiles`. */
   readonly env: Readonly<Record<string, string>>;
   /** `--env-file`s, or the `.env` beside the first file; later ones win. */

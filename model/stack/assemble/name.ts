@@ -4,7 +4,6 @@ import { expand } from '../interpolate/template.ts';
 import { get, type Mark, type Node } from '../parse/tree.ts';
 import { step } from '../path.ts';
 import type { LoadInput } from '../types.ts';
-import { basename } from '../values/paths.ts';
 
 export const stackName = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
@@ -12,16 +11,17 @@ export interface NameSources {
   readonly argument: string | undefined;
   readonly environment: string | undefined;
   readonly tree: Node | null;
-  readonly workingDir: string;
+  /** What a name is made of when there is none: the directory's name unless the caller knows better. */
+  readonly fallback: string;
 }
 
 /** A name is always returned, so that the rest of the file can be checked. */
-export function chooseName({ argument, environment, tree, workingDir }: NameSources, start: Mark, sink: Diagnostics): string {
+export function chooseName({ argument, environment, tree, fallback }: NameSources, start: Mark, sink: Diagnostics): string {
   const node = get(tree ?? undefined, 'name');
   const given = argument ?? (environment || undefined);
   if (given !== undefined) return check(given, start, argument === undefined ? 'COMPOSE_PROJECT_NAME' : 'the name given');
   if (node?.kind === 'scalar' && node.text !== '') return check(node.text, node, null);
-  const made = normaliseName(basename(workingDir));
+  const made = normaliseName(fallback);
   if (made !== '') return made;
   sink.error(start, null, 'the stack has no name, and none can be made of its directory', 'give it one: name: … in the file, or -p NAME');
   return 'stack';

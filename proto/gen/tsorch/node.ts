@@ -49,6 +49,8 @@ export interface StatusReport {
   full: boolean;
   /** Ids of pods that are wholly gone from the host. */
   gone: string[];
+  /** StaticPod as JSON each, see model/pod.ts: pods of the host's own manifests, reported here and not in `pods`. */
+  statics: string[];
 }
 
 /** The images of the host: all of them once after a Welcome, then what changes. */
@@ -468,7 +470,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseStatusReport(): StatusReport {
-  return { pods: [], full: false, gone: [] };
+  return { pods: [], full: false, gone: [], statics: [] };
 }
 
 export const StatusReport: MessageFns<StatusReport> = {
@@ -481,6 +483,9 @@ export const StatusReport: MessageFns<StatusReport> = {
     }
     for (const v of message.gone) {
       writer.uint32(26).string(v!);
+    }
+    for (const v of message.statics) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -522,6 +527,14 @@ export const StatusReport: MessageFns<StatusReport> = {
             message.gone.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.statics.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -542,6 +555,7 @@ export const StatusReport: MessageFns<StatusReport> = {
     message.pods = object.pods?.map((e) => e) || [];
     message.full = object.full ?? false;
     message.gone = object.gone?.map((e) => e) || [];
+    message.statics = object.statics?.map((e) => e) || [];
     return message;
   },
 };
