@@ -8,15 +8,18 @@ import path from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Assignment } from '../model/assignment.ts';
+import { targetOf } from '../model/constraint/target.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
 import { Inventory } from './images/inventory.ts';
 import { Pulls } from './images/pulls.ts';
 import { LogStore } from './logs/store.ts';
+import type { Manifests } from './manifests/manifests.ts';
+import { openManifests, type ManifestSettings } from './manifests/open.ts';
 import type { PodNetwork } from './network/port.ts';
 import { keepServing, type Peering } from './peers/keep.ts';
 import { nodeStatus, readBootId } from './node-status.ts';
-import { Pods, type PodsOptions } from './pods/pods.ts';
+import { Pods, type PodsOptions, type PodSource } from './pods/pods.ts';
 import type { Images, Runtime } from './runtime/port.ts';
 import { type Master, Session } from './session.ts';
 import { EpochFile } from './state-epoch.ts';
@@ -58,7 +61,11 @@ export interface HostOptions {
 }
 
 export interface AgentOptions extends HostOptions {
-  readonly master: Master;
+  /** Absent: the host stands alone, and runs what its manifests say. */
+  readonly master?: Master;
+  readonly manifests?: ManifestSettings;
+  /** Labels that manifests' placement constraints see: what the host was started with. */
+  readonly nodeLabels?: Readonly<Record<string, string>>;
   /** Engine labels: versions of containerd, runtime and the like. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly version?: string;
@@ -84,16 +91,24 @@ export interface Agent {
 export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { log, clock, signal, images, runtime } = options;
   const leave = new AbortController();
-  const outside: { session?: Session } = {};
+  const outside: { session?: Session; manifests?: Manifests | null; pods?: Pods } = {};
   const { pods, logs, volumes, plugins, bootId, hostname } = await openHost(options, {
-    report: (status) => outside.session?.report(status),
-    gone: (id) => outside.session?.gone(id),
+    report(status) {
+      outside.session?.report(status);
+      if (outside.pods?.isLocal(status.id)) outside.manifests?.mark();
+    },
+    gone(id) {
+      outside.session?.gone(id);
+      outside.manifests?.mark();
+    },
   });
+  outside.pods = pods;
+  const netnsDir = options.netnsDir ?? path.join(options.runDir, 'netns');
   const network = await HostNetwork.open({
     network: options.network,
     stateDir: options.stateDir,
     address: options.address,
-    netnsDir: options.netnsDir ?? path.join(options.runDir, 'netns'),
+    netnsDir,
     clock,
     log: log.child('network'),
     signal,
@@ -126,15 +141,27 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     });
   }
   const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
-  const session = new Session({
+  const status = () => ({ ...nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort), ...(manifests ? { manifests: { stacks: manifests.stacks, problems: shortened(manifests.problems) } } : {}) });
+  const manifests = await openManifests({
+    ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
+    log: log.child('manifests'), signal: AbortSignal.any([signal, leave.signal]), random: options.random ?? Math.random,
+    clusterRanges: () => network.ranges,
+    target: () => targetOf({ node: { id: options.nodeId, name: network.nodeName || hostname, labels: options.nodeLabels ?? {}, availability: 'active', subnet: '', createdAt: 0 }, status: nodeStatus(facts, '', null), state: 'ready' }),
+    report: (waiting) => outside.session?.report(waiting),
+    gone: (id) => outside.session?.gone(id),
+    onProblems: () => void outside.session?.hello().catch(() => {}),
+  });
+  outside.manifests = manifests;
+  const session = options.master && new Session({
     master: options.master,
     clock,
     log: log.child('session'),
     signal: AbortSignal.any([signal, leave.signal]),
     random: options.random ?? Math.random,
     epoch,
-    nodeStatus: () => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort),
-    pods: () => pods.statuses(),
+    nodeStatus: status,
+    pods: () => [...pods.statuses(), ...(manifests?.waiting() ?? [])],
+    staticPod: (id) => manifests?.staticPod(id),
     images: () => inventory.current,
     onWelcome: (welcome) => network.welcome(welcome),
     onPeers: (peers) => network.setPeers(peers),
@@ -142,17 +169,17 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     onStream: (request, client) => void serveStream(request, client, streams),
     onLost: () => log.info('carrying on without a master'),
   });
-  outside.session = session;
+  if (session) outside.session = session;
   return {
     pods,
     logs,
     get connected() {
-      return session.connected;
+      return session?.connected === true;
     },
-    done: Promise.all([session.done, pods.done(), network.done, inventory.done, drivers.done]).then(() => {}),
+    done: Promise.all([session?.done, manifests?.done, pods.done(), network.done, inventory.done, drivers.done]).then(() => {}),
     async teardown() {
       leave.abort(new TsorchError('aborted', 'the node leaves'));
-      await session.done;
+      await Promise.all([session?.done, manifests?.done]);
       await clearHost(options, pods);
     },
   };
@@ -180,7 +207,7 @@ interface Host {
   readonly hostname: string;
 }
 
-async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' | 'gone'>): Promise<Host> {
+async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hooks: Pick<PodsOptions, 'report' | 'gone'>): Promise<Host> {
   const { stateDir, runDir, runtime, images, network, log, clock, signal, mounter = linuxMounter, plugins = new Plugins() } = options;
   await fs.mkdir(stateDir, { recursive: true, mode: 0o700 });
   await fs.mkdir(runDir, { recursive: true, mode: 0o711 });
@@ -193,6 +220,8 @@ async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' 
   const files = new PodFiles({ runDir, mounter });
   const found: { pods?: Pods } = {};
   const pulls = new Pulls({ images, clock, log: log.child('images'), signal, random: Math.random, changed: (id) => found.pods?.get(id)?.poke() });
+  // A host that once was of a cluster may have its pods, and nobody else knows which.
+  const sources: readonly PodSource[] = options.master || (await HostNetwork.wasJoined(stateDir)) ? ['leader', 'manifests'] : ['manifests'];
   const pods = await Pods.open({
     ports: { runtime, pulls, network, volumes, files, logs, hostname },
     clock,
@@ -202,6 +231,7 @@ async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' 
     runDir,
     node: options.nodeId,
     bootId,
+    sources,
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...hooks,
   });
@@ -210,11 +240,19 @@ async function openHost(options: HostOptions, hooks: Pick<PodsOptions, 'report' 
 }
 
 async function clearHost(options: HostOptions, pods: Pods): Promise<void> {
-  pods.assign({ upsert: [], remove: [], full: true });
+  pods.clear();
   await pods.swept();
   await pods.empty(options.signal);
   if (options.signal.aborted) throw new TsorchError('aborted', 'the host was not cleared to the end');
   await options.network.teardown();
+}
+
+/** What a master keeps of a node is small. */
+const mostProblems = 20;
+
+function shortened(problems: readonly string[]): readonly string[] {
+  const shown = problems.slice(0, mostProblems).map((problem) => (problem.length > 500 ? `${problem.slice(0, 500)}…` : problem));
+  return problems.length > mostProblems ? [...shown, `and ${problems.length - mostProblems} more`] : shown;
 }
 
 /** An assignment that makes no sense is left out, and then the list does not count as full: its pod must not be removed for it. */

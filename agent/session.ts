@@ -8,7 +8,7 @@ import type { Log } from '../lib/log.ts';
 import { Loop } from '../lib/loop.ts';
 import { describeError, TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
-import { isFinal, type PodStatus } from '../model/pod.ts';
+import { isFinal, type PodStatus, type StaticPod } from '../model/pod.ts';
 import { AgentsClient, type Assignments, type LocateReply, type LocateRequest, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
 import { Link } from './session-link.ts';
 
@@ -32,6 +32,8 @@ export interface SessionOptions {
   nodeStatus(): NodeStatus;
   /** Of every pod there is. */
   pods(): readonly PodStatus[];
+  /** What is told of a pod of the host's own manifests besides its status; undefined for pods of a master. */
+  staticPod?(id: string): Omit<StaticPod, 'status'> | undefined;
   /** The host's images as JSON, see model/image.ts; null while they are not known. */
   images(): readonly string[] | null;
   onWelcome(welcome: Welcome): void;
@@ -217,7 +219,7 @@ export class Session {
     const gone = [...this.#goneBefore, ...this.#gone].filter((id) => !here.has(id));
     this.#statuses.clear();
     this.#keepGone();
-    await link.send({ $case: 'status', value: { pods: pods.map((status) => JSON.stringify(status)), full: true, gone } });
+    await link.send({ $case: 'status', value: { ...this.#encode(pods), full: true, gone } });
   }
 
   async #reportAllImages(link: Link): Promise<void> {
@@ -228,14 +230,25 @@ export class Session {
   async #flush(): Promise<void> {
     const link = this.#open;
     if (!link || (this.#statuses.size === 0 && this.#gone.size === 0)) return;
-    const pods = [...this.#statuses.values()].map((status) => JSON.stringify(status));
+    const told = this.#encode([...this.#statuses.values()]);
     const gone = [...this.#gone];
     this.#statuses.clear();
     this.#keepGone();
     // What a broken link swallows is in the full report to the next master.
     this.#urgent = false;
-    await link.send({ $case: 'status', value: { pods, full: false, gone } });
+    await link.send({ $case: 'status', value: { ...told, full: false, gone } });
     await this.#pause();
+  }
+
+  #encode(all: readonly PodStatus[]): { pods: string[]; statics: string[] } {
+    const pods: string[] = [];
+    const statics: string[] = [];
+    for (const status of all) {
+      const own = this.#options.staticPod?.(status.id);
+      if (own) statics.push(JSON.stringify({ ...own, status } satisfies StaticPod));
+      else pods.push(JSON.stringify(status));
+    }
+    return { pods, statics };
   }
 
   async #pause(): Promise<void> {

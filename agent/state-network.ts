@@ -31,6 +31,7 @@ interface Kept {
   readonly vtepMac: string;
   readonly config: Omit<HostNetworkConfig, 'address' | 'netnsDir'> | null;
   readonly peers: readonly KnownPeer[];
+  readonly serviceCidr?: string;
 }
 
 /** With the port of its image blobs, 0 when it has none. */
@@ -55,6 +56,11 @@ export class HostNetwork {
 
   static async open(options: HostNetworkOptions): Promise<HostNetwork> {
     return new HostNetwork(options, parse(await readJson(file(options.stateDir))));
+  }
+
+  /** Whether a master has ever said what this host's part of the network is. */
+  static async wasJoined(stateDir: string): Promise<boolean> {
+    return parse(await readJson(file(stateDir))).config !== null;
   }
 
   get done(): Promise<void> {
@@ -82,9 +88,15 @@ export class HostNetwork {
     return peer && peer.blobPort > 0 ? { id: node, address: peer.address, port: peer.blobPort } : null;
   }
 
+  /** Blocks of addresses that the cluster has for itself. */
+  get ranges(): readonly string[] {
+    const { config, serviceCidr } = this.#kept;
+    return [...(config ? [config.podCidr] : []), ...(serviceCidr ? [serviceCidr] : [])];
+  }
+
   welcome(welcome: Welcome): void {
     const underlay = welcome.underlay === 'vxlan' || welcome.underlay === 'route' ? welcome.underlay : 'auto';
-    this.#kept = { ...this.#kept, nodeName: welcome.nodeName, config: { subnet: welcome.subnet, podCidr: welcome.podCidr, underlay } };
+    this.#kept = { ...this.#kept, nodeName: welcome.nodeName, serviceCidr: welcome.serviceCidr, config: { subnet: welcome.subnet, podCidr: welcome.podCidr, underlay } };
     this.#loop.mark();
   }
 

@@ -23,11 +23,14 @@ export class ManifestStateFile {
   readonly #file: string;
   #state: ManifestState;
   #written: string;
+  /** Whether there was one when it was opened. */
+  readonly existed: boolean;
 
-  private constructor(file: string, state: ManifestState, written: string) {
+  private constructor(file: string, state: ManifestState, known: unknown) {
     this.#file = file;
     this.#state = state;
-    this.#written = written;
+    this.#written = JSON.stringify(known);
+    this.existed = known !== undefined;
   }
 
   static async open(stateDir: string): Promise<ManifestStateFile> {
@@ -36,7 +39,7 @@ export class ManifestStateFile {
     const state: ManifestState = isRecord(known) && typeof known['hostId'] === 'string'
       ? { ...fresh, ...(known as Partial<ManifestState>), hostId: known['hostId'] }
       : { ...fresh, hostId: randomBytes(8).toString('hex') };
-    return new ManifestStateFile(file, state, JSON.stringify(known));
+    return new ManifestStateFile(file, state, known);
   }
 
   get value(): ManifestState {

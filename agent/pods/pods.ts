@@ -125,6 +125,10 @@ export class Pods {
     return workers.flatMap(({ assignment, status, removed }) => (assignment?.manifest ? [{ assignment: { ...assignment, manifest: assignment.manifest }, status, removed }] : []));
   }
 
+  isLocal(id: string): boolean {
+    return this.#workers.get(id)?.assignment?.manifest !== undefined;
+  }
+
   /** Stacks of which a leader has pods here. */
   clusterStacks(): ReadonlySet<string> {
     return new Set([...this.#workers.values()].flatMap(({ assignment }) => (assignment && !assignment.manifest ? [assignment.pod.stack] : [])));

@@ -73,12 +73,12 @@ export class SessionHost {
   report(changes: Partial<PodStatus> & { readonly id: string }): void {
     const status: PodStatus = { node: this.id, phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [], ...changes };
     this.statuses.set(status.id, status);
-    this.send({ $case: 'status', value: { pods: [JSON.stringify(status)], full: false, gone: [] } });
+    this.send({ $case: 'status', value: { pods: [JSON.stringify(status)], full: false, gone: [], statics: [] } });
   }
 
   gone(id: string): void {
     this.statuses.delete(id);
-    this.send({ $case: 'status', value: { pods: [], full: false, gone: [id] } });
+    this.send({ $case: 'status', value: { pods: [], full: false, gone: [id], statics: [] } });
   }
 
   /** Answers a request for a data stream. */

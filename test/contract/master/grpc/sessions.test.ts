@@ -125,7 +125,7 @@ it('what a full report does not name is gone', async () => {
   host.report({ id: 'p1' });
   host.report({ id: 'p2' });
   await until('both are known', () => lab.world.get('podstatus', 'p1') !== undefined && lab.world.get('podstatus', 'p2') !== undefined);
-  host.send({ $case: 'status', value: { pods: [JSON.stringify(host.statuses.get('p2'))], full: true, gone: [] } });
+  host.send({ $case: 'status', value: { pods: [JSON.stringify(host.statuses.get('p2'))], full: true, gone: [], statics: [] } });
   await until('p1 is forgotten', () => lab.world.get('podstatus', 'p1') === undefined);
   expect(lab.world.get('podstatus', 'p2')).toBeDefined();
 });
@@ -136,7 +136,7 @@ it('nonsense from an agent harms nobody', async () => {
   a.report({ id: 'p1' });
   await until('p1 is known', () => lab.world.get('podstatus', 'p1') !== undefined);
   // What cannot be read may have been about p1: it is not taken for gone.
-  a.send({ $case: 'status', value: { pods: ['{not json', 'null', '{"id":"p1","phase":"exploded"}', JSON.stringify({ ...a.statuses.get('p1'), id: 'p2' })], full: true, gone: [] } });
+  a.send({ $case: 'status', value: { pods: ['{not json', 'null', '{"id":"p1","phase":"exploded"}', JSON.stringify({ ...a.statuses.get('p1'), id: 'p2' })], full: true, gone: [], statics: [] } });
   await until('what makes sense is taken', () => lab.world.get('podstatus', 'p2') !== undefined);
   expect(lab.world.get('podstatus', 'p1')).toMatchObject({ phase: 'running' });
   a.hello({ capacity: 'much' as never });
