@@ -2,9 +2,9 @@
  * The proxy of one host: follows the service table and keeps the kernel and the name server at it.
  *
  * ```
- * master ──► follow ──► table ──► apply (loop) ──► kernel ──► acknowledge
- *                         │              └──► names of the name server
- *                         └──► save (loop) ──► stateDir/table.json
+ * master ──► follow ──► table ──┬► merge ──► apply (loop) ──► kernel ──► acknowledge
+ * agent ──► local/table.json ───┘     │             └──► names of the name server
+ *                                     └──► save (loop) ──► stateDir/table.json
  * ```
  * Updates that arrive while the kernel is being changed are applied together afterwards.
  */
@@ -18,6 +18,8 @@ import type { DataPlane } from './dataplane.ts';
 import { Names } from './dns/names.ts';
 import { DnsServer } from './dns/server.ts';
 import { LinuxDataPlane } from './linux.ts';
+import { LocalTable } from './local.ts';
+import { mergeTables } from './rules/merge.ts';
 import { loadTable, saveTable } from './saved.ts';
 import type { ConnectTables, TableStream } from './stream.ts';
 
@@ -26,8 +28,10 @@ export { teardownDataPlane } from './linux.ts';
 
 export interface ProxyOptions {
   readonly nodeId: string;
-  /** Opens a stream of the table, see stream.ts; called again, with backoff, whenever one ends. */
-  readonly connect: ConnectTables;
+  /** Opens a stream of the table, see stream.ts; called again, with backoff, whenever one ends. Absent: the host stands alone. */
+  readonly connect?: ConnectTables;
+  /** Where the host's agent leaves the table of its own manifests; see local.ts. Absent: there is none. */
+  readonly localDir?: string;
   /** The cgroup2 directory whose processes are served at connect: the hierarchy's root on a real host. */
   readonly cgroupRoot: string;
   /** Where programs and maps are pinned, a directory of this host's own below /sys/fs/bpf. */
@@ -81,6 +85,11 @@ class HostProxy {
   /** Last revision acknowledged on #stream. */
   #acknowledged = 0;
   #saved: ServiceTable | undefined;
+  #local: LocalTable | undefined;
+  #merged: { readonly of: readonly [ServiceTable, ServiceTable | undefined]; readonly table: ServiceTable } = { of: [emptyTable, undefined], table: emptyTable };
+  #refused = '';
+  /** A master has had its time to say something newer than what is saved. */
+  #waited = false;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -88,7 +97,7 @@ class HostProxy {
   }
 
   async run(): Promise<void> {
-    const { clock, log, signal, stateDir, dnsAddress, dnsPort, resolvers } = this.#options;
+    const { clock, log, signal, stateDir, dnsAddress, dnsPort, resolvers, connect, localDir } = this.#options;
     const apply = new Loop({ name: 'apply', clock, log, signal, share: applyingShare, run: () => this.#apply(save) });
     const save = new Loop({ name: 'save', clock, log, signal, run: () => this.#save() });
     const dns = new DnsServer({
@@ -97,34 +106,59 @@ class HostProxy {
     const listening = dns.listen().catch((error: unknown) => {
       if (!signal.aborted) log.error('name server failed', { error });
     });
-    this.#startFromSaved(loadTable(stateDir, log), apply);
-    await this.#follow(apply);
+    if (localDir !== undefined) this.#local = new LocalTable({ directory: localDir, log: log.child('manifests'), signal, changed: () => this.#localChanged(apply) });
+    this.#startFromSaved(connect && loadTable(stateDir, log), apply);
+    if (connect) await this.#follow(connect, apply);
     await Promise.all([apply.done, save.done, listening]);
-    if (this.#known && this.#saved !== this.#table) await this.#write();
+    if (connect && this.#known && this.#saved !== this.#table) await this.#write();
     this.#plane.close();
   }
 
   /** Names are answered from the saved table at once; the kernel waits a moment for something newer. */
   #startFromSaved(saved: { readonly revision: number; readonly table: ServiceTable } | undefined, apply: Loop): void {
     const { clock, log, signal } = this.#options;
-    if (!saved) return;
-    this.#table = saved.table;
-    this.#revision = saved.revision;
-    this.#saved = saved.table;
-    this.#names.update(saved.table);
-    clock.sleep(patienceMs, signal).then(() => {
-      if (this.#known) return;
-      log.warn('no table from a master yet, going on with the saved one', { revision: saved.revision });
+    if (saved) {
+      this.#table = saved.table;
+      this.#revision = saved.revision;
+      this.#saved = saved.table;
+    }
+    if (saved || this.#local?.current) this.#names.update(this.#both());
+    clock.sleep(this.#options.connect ? patienceMs : 0, signal).then(() => {
+      this.#waited = true;
+      if (this.#known || !(saved || this.#local?.current)) return;
+      if (saved) log.warn('no table from a master yet, going on with the saved one', { revision: saved.revision });
       this.#known = true;
       apply.mark();
     }, () => {});
+  }
+
+  #localChanged(apply: Loop): void {
+    if (this.#waited) this.#known = true;
+    apply.mark();
+  }
+
+  /** The cluster's table and the host's own. */
+  #both(): ServiceTable {
+    const local = this.#local?.current?.table;
+    const { of } = this.#merged;
+    if (of[0] === this.#table && of[1] === local) return this.#merged.table;
+    const { table, refused } = local ? mergeTables(this.#table, local) : { table: this.#table, refused: [] };
+    this.#merged = { of: [this.#table, local], table };
+    const text = refused.join(', ');
+    if (text !== this.#refused && text !== '') this.#options.log.error('ports of manifests are not published here: the cluster has them', { ports: text });
+    this.#refused = text;
+    return table;
   }
 
   async #apply(save: Loop): Promise<number | undefined> {
     if (!this.#known) return undefined;
     // What has arrived by now is read in this turn of the event loop, and applied together.
     await new Promise((resolve) => { setImmediate(resolve); });
-    const table = this.#table;
+    // Where the kernel does not say so (a network file system), it is looked for.
+    this.#local?.look();
+    const local = this.#local?.current?.revision;
+    const table = this.#both();
+    const cluster = this.#table;
     const revision = this.#revision;
     const stream = this.#stream;
     try {
@@ -137,7 +171,8 @@ class HostProxy {
       stream.acknowledge(revision);
       this.#acknowledged = revision;
     }
-    if (table !== this.#saved) save.mark();
+    if (local !== undefined) await this.#local?.acknowledge(local);
+    if (this.#options.connect && cluster !== this.#saved) save.mark();
     this.#options.onApplied?.(revision);
     return lookAgainMs;
   }
@@ -157,12 +192,12 @@ class HostProxy {
   }
 
   /** One stream after the other until the signal fires. */
-  async #follow(apply: Loop): Promise<void> {
+  async #follow(connect: ConnectTables, apply: Loop): Promise<void> {
     const { clock, log, signal, random = Math.random } = this.#options;
     let wait: number = backoffMs.first;
     while (!signal.aborted) {
       const started = clock.monotonic();
-      const error = await this.#followOne(apply);
+      const error = await this.#followOne(connect, apply);
       if (signal.aborted) return;
       if (clock.monotonic() - started > goodStreamMs) wait = backoffMs.first;
       const ms = Math.round(wait * (0.5 + random() / 2));
@@ -173,8 +208,8 @@ class HostProxy {
   }
 
   /** Resolves to what ended it. */
-  async #followOne(apply: Loop): Promise<unknown> {
-    const { connect, signal, log } = this.#options;
+  async #followOne(connect: ConnectTables, apply: Loop): Promise<unknown> {
+    const { signal, log } = this.#options;
     let stream: TableStream;
     try {
       stream = connect();

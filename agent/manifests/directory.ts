@@ -87,7 +87,7 @@ export class DirectorySource implements ManifestSource {
       return Math.min(intervalMs, 1000);
     }
     let again = intervalMs;
-    let changed = this.#content?.entries == null;
+    let changed = (this.#content?.entries ?? null) === null;
     const units = findUnits(directory, listing);
     for (const unit of units) {
       const known = this.#known.get(unit.origin);

@@ -57,7 +57,8 @@ export class ManifestStateFile {
 }
 
 function withoutSecrets(stack: ManifestStack): ManifestStack {
-  const secrets = Object.fromEntries(Object.entries(stack.spec.secrets).map(([key, { content: _, ...object }]): [string, FileObjectSpec] => [key, object]));
+  const without = ({ name, external, digest, labels }: FileObjectSpec): FileObjectSpec => ({ name, external, labels, ...(digest === undefined ? {} : { digest }) });
+  const secrets = Object.fromEntries(Object.entries(stack.spec.secrets).map(([key, object]) => [key, without(object)]));
   const spec: StackSpec = { ...stack.spec, secrets };
   return { ...stack, spec };
 }
