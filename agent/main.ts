@@ -10,6 +10,7 @@ import type { Log } from '../lib/log.ts';
 import type { Assignment } from '../model/assignment.ts';
 import { targetOf } from '../model/constraint/target.ts';
 import { TsorchError } from '../model/errors.ts';
+import type { NodeStatus } from '../model/node.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
 import { Inventory } from './images/inventory.ts';
 import { Pulls } from './images/pulls.ts';
@@ -141,12 +142,12 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     });
   }
   const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
-  const status = () => ({ ...nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort), ...(manifests ? { manifests: { stacks: manifests.stacks, problems: shortened(manifests.problems) } } : {}) });
+  const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort);
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
     log: log.child('manifests'), signal: AbortSignal.any([signal, leave.signal]), random: options.random ?? Math.random,
     clusterRanges: () => network.ranges,
-    target: () => targetOf({ node: { id: options.nodeId, name: network.nodeName || hostname, labels: options.nodeLabels ?? {}, availability: 'active', subnet: '', createdAt: 0 }, status: nodeStatus(facts, '', null), state: 'ready' }),
+    target: () => targetOf({ node: { id: options.nodeId, name: network.nodeName || hostname, labels: options.nodeLabels ?? {}, availability: 'active', subnet: '', createdAt: 0 }, status: status(), state: 'ready' }),
     report: (waiting) => outside.session?.report(waiting),
     gone: (id) => outside.session?.gone(id),
     onProblems: () => void outside.session?.hello().catch(() => {}),
@@ -159,7 +160,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     signal: AbortSignal.any([signal, leave.signal]),
     random: options.random ?? Math.random,
     epoch,
-    nodeStatus: status,
+    nodeStatus: () => ({ ...status(), ...(manifests ? { manifests: { stacks: manifests.stacks, problems: shortened(manifests.problems) } } : {}) }),
     pods: () => [...pods.statuses(), ...(manifests?.waiting() ?? [])],
     staticPod: (id) => manifests?.staticPod(id),
     images: () => inventory.current,
@@ -245,6 +246,8 @@ async function clearHost(options: HostOptions, pods: Pods): Promise<void> {
   await pods.empty(options.signal);
   if (options.signal.aborted) throw new TsorchError('aborted', 'the host was not cleared to the end');
   await options.network.teardown();
+  // A host that comes back is a new one: what is left here would be taken for rules and ranges that hold.
+  for (const file of ['network.json', path.join('local', 'table.json')]) await fs.rm(path.join(options.stateDir, file), { force: true });
 }
 
 /** What a master keeps of a node is small. */

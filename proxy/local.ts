@@ -9,10 +9,12 @@ import { applyUpdate, emptyTable } from '../model/table.ts';
 import type { ServiceTable, TableUpdate } from '../model/table.ts';
 import { hasErrno } from '../lib/linux/libc.ts';
 import type { Log } from '../lib/log.ts';
+import { placeTable } from './rules/merge.ts';
 
 export interface LocalTableOptions {
   /** Of the host, shared with its agent. */
   readonly directory: string;
+  readonly nodeId: string;
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly changed: () => void;
@@ -46,12 +48,13 @@ export class LocalTable {
 
   /** Reads the file. Whether it says something new. */
   look(): boolean {
-    const file = join(this.#options.directory, 'table.json');
+    const { directory, nodeId } = this.#options;
+    const file = join(directory, 'table.json');
     try {
       const text = readFileSync(file, 'utf8');
       if (text === this.#text) return false;
       const update = JSON.parse(text) as TableUpdate;
-      this.#current = { revision: update.revision, table: applyUpdate(emptyTable, { ...update, full: true }) };
+      this.#current = { revision: update.revision, table: placeTable(applyUpdate(emptyTable, { ...update, full: true }), nodeId) };
       this.#text = text;
       return true;
     } catch (error) {

@@ -106,7 +106,7 @@ class HostProxy {
     const listening = dns.listen().catch((error: unknown) => {
       if (!signal.aborted) log.error('name server failed', { error });
     });
-    if (localDir !== undefined) this.#local = new LocalTable({ directory: localDir, log: log.child('manifests'), signal, changed: () => this.#localChanged(apply) });
+    if (localDir !== undefined) this.#local = new LocalTable({ directory: localDir, nodeId: this.#options.nodeId, log: log.child('manifests'), signal, changed: () => this.#localChanged(apply) });
     this.#startFromSaved(connect && loadTable(stateDir, log), apply);
     if (connect) await this.#follow(connect, apply);
     await Promise.all([apply.done, save.done, listening]);

@@ -1,5 +1,5 @@
 /** `master`, `agent`, `proxy`, `host`: the cluster's own programs. Each is loaded only when it is asked for. */
-import { type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { UsageError } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { parsePairs } from '../output/values.ts';
@@ -43,11 +43,23 @@ interface HostFlags {
   readonly blobPort?: string;
   readonly blobRate?: string;
   readonly registryConfig?: string;
+  readonly manifests?: string;
+  readonly podManifestPath?: string;
+  readonly manifestUrl?: string;
+  readonly manifestHeader?: readonly string[];
+  readonly manifestUrlHeader?: readonly string[];
+  readonly manifestCa?: string;
+  readonly manifestInterval?: string;
+  readonly fileCheckFrequency?: string;
+  readonly httpCheckFrequency?: string;
+  readonly localCidr?: string;
   readonly teardown?: boolean;
 }
 
 function hostCommand(io: Io, kind: HostArguments['kind'], description: string): Command {
-  const made = command(kind, description, [`tsorch ${kind} --master 10.0.0.5:7443 --token "$(cat token)" --address 10.0.0.11 --label type=frontend`])
+  const examples = [`tsorch ${kind} --master 10.0.0.5:7443 --token "$(cat token)" --address 10.0.0.11 --label type=frontend`];
+  if (kind !== 'proxy') examples.push(`tsorch ${kind} --manifests /etc/tsorch/manifests   # stack files of this host's own, with no master at all`);
+  const made = command(kind, description, examples)
     .option('--token <token>', 'a join token, needed the first time (or TSORCH_TOKEN)')
     .option('--token-file <file>', 'a file with the join token')
     .option('--name <name>', 'this host\'s name (default its host name)')
@@ -62,14 +74,34 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
     made.option('--blob-port <port>', 'where other nodes fetch images from this one; 0 for nowhere', '7445')
       .option('--blob-rate <bytes>', 'how much of them per second they get, all together, such as 50M (default half of what the link carries)')
       .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)');
+    manifestOptions(made);
   }
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');
   return made.action(async (flags: HostFlags) => {
-    if (!flags.master && !io.env['TSORCH_MASTER'] && !flags.teardown) throw new UsageError('which master? write --master HOST:PORT');
+    const alone = flags.manifests ?? flags.podManifestPath ?? flags.manifestUrl;
+    if (!flags.master && !io.env['TSORCH_MASTER'] && !flags.teardown && kind !== 'proxy' && alone === undefined) {
+      throw new UsageError('which master? write --master HOST:PORT, or --manifests DIR for a host that stands alone');
+    }
     const { runHostProgram } = await import('../programs/host.ts');
-    const { label, master, token, ...rest } = flags;
+    const { label, master, token, podManifestPath, manifestUrlHeader, fileCheckFrequency, httpCheckFrequency, ...rest } = flags;
+    const manifests = flags.manifests ?? podManifestPath;
+    const manifestHeader = [...(flags.manifestHeader ?? []), ...(manifestUrlHeader ?? [])];
+    const manifestInterval = flags.manifestInterval ?? fileCheckFrequency ?? httpCheckFrequency;
     const url = master ?? io.env['TSORCH_MASTER'];
     const secret = token ?? io.env['TSORCH_TOKEN'];
-    await runHostProgram({ ...rest, kind, labels: parsePairs(label ?? [], 'label'), ...(url ? { master: url } : {}), ...(secret ? { token: secret } : {}) }, io.signal);
+    const own = { ...(manifests === undefined ? {} : { manifests }), ...(manifestInterval === undefined ? {} : { manifestInterval }), manifestHeader };
+    await runHostProgram({ ...rest, ...own, kind, labels: parsePairs(label ?? [], 'label'), ...(url ? { master: url } : {}), ...(secret ? { token: secret } : {}) }, io.signal);
   });
+}
+
+/** Their names are those that people know from the kubelet where it has one; its own spellings are taken too. */
+function manifestOptions(to: Command): void {
+  to.option('--manifests <dir>', 'stack files that this host runs by itself; changes are followed')
+    .option('--manifest-url <url>', 'a stack file, or several documents, from there')
+    .option('--manifest-header <header>', 'sent with each request, \'NAME: VALUE\'; may be repeated', collect)
+    .option('--manifest-ca <file>', 'the CA, PEM, of the server at --manifest-url (default those of the system)')
+    .option('--manifest-interval <time>', 'between two looks at either; changes of files are seen at once (default 20s)')
+    .option('--local-cidr <cidr>', 'addresses for their pods and services, never seen by another host (default 10.31.0.0/16)');
+  to.addOption(new Option('--pod-manifest-path <dir>').hideHelp()).addOption(new Option('--manifest-url-header <header>').argParser(collect).hideHelp());
+  to.addOption(new Option('--file-check-frequency <time>').hideHelp()).addOption(new Option('--http-check-frequency <time>').hideHelp());
 }

@@ -34,6 +34,16 @@ export interface HostArguments {
   readonly blobRate?: string;
   /** A file, see docs/registries.md. */
   readonly registryConfig?: string;
+  /** A directory of stack files that this host runs by itself, master or not. */
+  readonly manifests?: string;
+  /** A URL of such, with what goes along with each request. */
+  readonly manifestUrl?: string;
+  readonly manifestHeader?: readonly string[];
+  readonly manifestCa?: string;
+  /** Between two looks at either, as `20s`. */
+  readonly manifestInterval?: string;
+  /** Addresses for their pods and services, which never leave this host. */
+  readonly localCidr?: string;
   /** Take everything off this host and end. */
   readonly teardown?: boolean;
 }

@@ -40,6 +40,10 @@ export function identityDirectory(args: Pick<HostArguments, 'stateDir'>): string
   return join(args.stateDir, 'identity');
 }
 
+export async function isJoined(directory: string): Promise<boolean> {
+  return (await readCredentials(directory)) !== null;
+}
+
 /** The node's identity, from disk or by enrolling; waits for the master as long as it takes. */
 export async function ensureIdentity(args: HostArguments, options: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal }): Promise<NodeIdentity> {
   const { clock, log, signal } = options;

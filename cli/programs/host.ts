@@ -5,10 +5,11 @@
 import { createSocket } from 'node:dgram';
 import { mkdir, rm } from 'node:fs/promises';
 import { hostname, release, version } from 'node:os';
-import { isAbsolute, join, relative } from 'node:path';
+import path from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
 import { RegistrySources } from '../../agent/images/registry-source.ts';
 import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
+import type { ManifestSettings } from '../../agent/manifests/open.ts';
 import { LinuxPodNetwork } from '../../agent/network/linux.ts';
 import { gatewayAddress } from '../../agent/network/port.ts';
 import type { ServedBlobs } from '../../agent/peers/blobs.ts';
@@ -30,8 +31,9 @@ import { parseBlobPort, parseRate } from '../output/values.ts';
 import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
+import { manifestSettings } from './manifests.ts';
 import { settle } from './settle.ts';
-import { ensureIdentity, identityDirectory, readIdentity } from './enrol.ts';
+import { ensureIdentity, identityDirectory, isJoined, readIdentity, type NodeIdentity } from './enrol.ts';
 import { LivingIdentity } from './identity.ts';
 
 const clock = systemClock;
@@ -44,33 +46,87 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
   try {
     await mkdir(args.stateDir, { recursive: true, mode: 0o700 });
     await mkdir(args.runDir, { recursive: true, mode: 0o711 });
-    const first = await ensureIdentity(args, { clock, log, signal });
+    const manifests = manifestSettings(args);
+    if (args.master === undefined) {
+      if (await isJoined(identityDirectory(args))) {
+        throw new TsorchError('invalid', 'this host is of a cluster: which master? write --master HOST:PORT', { hint: `or take it out of there: tsorch ${args.kind} --teardown, then remove ${identityDirectory(args)}` });
+      }
+      log.info('this host stands alone');
+      await runParts({ args, manifests, identity: null, log }, signal);
+      return;
+    }
+    const first = await join({ args, manifests, log }, signal);
     const own = new AbortController();
     const either = AbortSignal.any([signal, own.signal]);
-    const identity = new LivingIdentity({ args, first, clock, log: log.child('identity'), signal: either, random: Math.random });
-    const parts = [
-      ...(args.kind === 'proxy' ? [] : [agent(args, identity, log.child('agent'), either)]),
-      ...(args.kind === 'agent' ? [] : [proxy(args, identity, log.child('proxy'), either)]),
-    ];
     try {
-      await Promise.all(parts);
+      await runParts({ args, manifests, log, identity: new LivingIdentity({ args, first, clock, log: log.child('identity'), signal: either, random: Math.random }) }, either);
     } finally {
-      // One that failed takes the other along: whoever supervises starts both again.
       own.abort();
-      await Promise.allSettled(parts);
     }
   } catch (error) {
     if (!(signal.aborted && (error === signal.reason || (error instanceof TsorchError && error.code === 'aborted')))) throw error;
   }
 }
 
-async function agent(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
-  const { options, containerd, blobs, close } = await openHost(args, identity.current.nodeId, log, signal);
-  const port = args.blobPort === undefined ? defaultBlobPort : parseBlobPort(args.blobPort);
-  const bytesPerSecond = args.blobRate === undefined ? await defaultPeerRate(options.address) : parseRate(args.blobRate);
+/** What the programs of this host run with. */
+interface Setting {
+  readonly args: HostArguments;
+  readonly manifests: ManifestSettings | undefined;
+  /** null: the host stands alone. */
+  readonly identity: LivingIdentity | null;
+  readonly log: Log;
+}
+
+/** A host that has no node's id of its own. */
+const aloneId = 'alone';
+
+/** How long a host with manifests waits for a master that it has never seen before it begins without. */
+const firstPatienceMs = 3000;
+
+/** Agent and proxy, until one of them fails or the signal fires. */
+async function runParts(setting: Setting, signal: AbortSignal): Promise<void> {
+  const { args, log } = setting;
+  const own = new AbortController();
+  const either = AbortSignal.any([signal, own.signal]);
+  const parts = [
+    ...(args.kind === 'proxy' ? [] : [agent(setting, log.child('agent'), either)]),
+    ...(args.kind === 'agent' ? [] : [proxy(setting, log.child('proxy'), either)]),
+  ];
+  try {
+    await Promise.all(parts);
+  } finally {
+    // One that failed takes the other along: whoever supervises starts both again.
+    own.abort();
+    await Promise.allSettled(parts);
+  }
+}
+
+/** Who this host is. While it waits to join, its own manifests run: no master is needed for them. */
+async function join(setting: Omit<Setting, 'identity'>, signal: AbortSignal): Promise<NodeIdentity> {
+  const { args, manifests, log } = setting;
+  const joining = ensureIdentity(args, { clock, log, signal });
+  if (!manifests) return joining;
+  joining.catch(() => {});
+  const soon = await Promise.race([joining, clock.sleep(firstPatienceMs, signal).then(() => null)]);
+  if (soon) return soon;
+  log.info('no master yet: the manifests of this host run without');
+  const over = new AbortController();
+  const parts = runParts({ ...setting, identity: null }, AbortSignal.any([signal, over.signal]));
+  try {
+    return await Promise.race([joining, parts.then(() => joining)]);
+  } finally {
+    // They begin again as a node, and find their pods as they were.
+    over.abort();
+    await parts.catch(() => {});
+  }
+}
+
+async function agent({ args, manifests, identity }: Setting, log: Log, signal: AbortSignal): Promise<void> {
+  const { options, containerd, blobs, close } = await openHost(args, identity?.current.nodeId ?? aloneId, log, signal);
   try {
     const running = await runAgent({
-      ...options, peering: { blobs, identity, port, bytesPerSecond }, labels: engineLabels(containerd), master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, version: ownVersion(),
+      ...options, labels: engineLabels(containerd), version: ownVersion(), nodeLabels: args.labels, ...(manifests ? { manifests } : {}),
+      ...(identity ? { master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, peering: { blobs, identity, ...(await peeringOf(args, options.address)) } } : {}),
     });
     await running.done;
   } finally {
@@ -78,11 +134,19 @@ async function agent(args: HostArguments, identity: LivingIdentity, log: Log, si
   }
 }
 
-async function proxy(args: HostArguments, identity: LivingIdentity, log: Log, signal: AbortSignal): Promise<void> {
-  const stateDir = join(args.stateDir, 'proxy');
+async function peeringOf(args: HostArguments, address: string): Promise<{ readonly port: number | null; readonly bytesPerSecond: number }> {
+  return {
+    port: args.blobPort === undefined ? defaultBlobPort : parseBlobPort(args.blobPort),
+    bytesPerSecond: args.blobRate === undefined ? await defaultPeerRate(address) : parseRate(args.blobRate),
+  };
+}
+
+async function proxy({ args, identity }: Setting, log: Log, signal: AbortSignal): Promise<void> {
+  const stateDir = path.join(args.stateDir, 'proxy');
   await mkdir(stateDir, { recursive: true });
   await runProxy({
-    nodeId: identity.current.nodeId, connect: () => grpcTables({ address: identity.current.grpc, credentials: identity.channelCredentials() }), cgroupRoot: args.cgroupRoot ?? (await wholeMachine()),
+    nodeId: identity?.current.nodeId ?? aloneId, cgroupRoot: args.cgroupRoot ?? (await wholeMachine()), localDir: path.join(args.stateDir, 'local'),
+    ...(identity ? { connect: () => grpcTables({ address: identity.current.grpc, credentials: identity.channelCredentials() }) } : {}),
     bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress, resolvers: { file: '/etc/resolv.conf' }, mode: 'ebpf', stateDir, clock, log, signal,
   });
 }
@@ -99,9 +163,9 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   const sources = [new RegistrySources({ registries: () => registries.read(), env: process.env, clock, random: Math.random })];
   const images = new ContainerdImages({ client, runDir: args.runDir, sources, clock, log: log.child('images') });
   await images.sweep();
-  const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: join(args.runDir, 'netns') });
+  const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: path.join(args.runDir, 'netns') });
   return {
-    options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (await addressTowards(args)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
+    options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (args.master === undefined ? await ownAddress() : await addressTowards(new URL(masterUrl(args.master)).hostname)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
     containerd: daemon.version,
     blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: (digest) => images.downloads.coming(digest) }),
     async close() {
@@ -136,12 +200,12 @@ function engineLabels(containerd: string): Record<string, string> {
 }
 
 /** This host's address as the master sees it: that of the route there. Nothing is sent. */
-async function addressTowards(args: HostArguments): Promise<string> {
+async function addressTowards(host: string): Promise<string> {
   const socket = createSocket('udp4');
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      socket.connect(9, new URL(masterUrl(args.master ?? '127.0.0.1')).hostname, resolve);
+      socket.connect(9, host, resolve);
     });
     return socket.address().address;
   } catch (cause) {
@@ -151,13 +215,18 @@ async function addressTowards(args: HostArguments): Promise<string> {
   }
 }
 
+/** Of a host that stands alone: where it speaks to the world from, by an address that nobody has. Empty when it does not. */
+function ownAddress(): Promise<string> {
+  return addressTowards('203.0.113.1').catch(() => '');
+}
+
 /** `--cgroup-root` below the cgroup2 mount, as the path that containers get in every hierarchy. */
 async function cgroupPrefix(args: HostArguments): Promise<string | undefined> {
   if (args.cgroupRoot === undefined) return undefined;
   const { v2: cgroup2 } = await readCgroupLayout();
-  const path = cgroup2 === null ? '' : relative(cgroup2, args.cgroupRoot);
-  if (path === '' || path.startsWith('..') || isAbsolute(path)) throw new TsorchError('invalid', `--cgroup-root ${args.cgroupRoot} is not below the cgroup2 mount ${cgroup2 ?? '(there is none)'}`);
-  return path;
+  const prefix = cgroup2 === null ? '' : path.relative(cgroup2, args.cgroupRoot);
+  if (prefix === '' || prefix.startsWith('..') || path.isAbsolute(prefix)) throw new TsorchError('invalid', `--cgroup-root ${args.cgroupRoot} is not below the cgroup2 mount ${cgroup2 ?? '(there is none)'}`);
+  return prefix;
 }
 
 async function wholeMachine(): Promise<string> {

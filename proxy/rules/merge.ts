@@ -23,6 +23,17 @@ export function mergeTables(cluster: ServiceTable, local: ServiceTable): MergedT
   };
 }
 
+/** The host's own table with the node's id put in: all of it is of this host, which the one who writes it has no name for. */
+export function placeTable(table: ServiceTable, nodeId: string): ServiceTable {
+  const map = <T>(entries: ReadonlyMap<string, T>, change: (entry: T) => T) => new Map(Array.from(entries, ([key, entry]) => [key, change(entry)]));
+  return {
+    services: map(table.services, (service) => ({ ...service, endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, node: nodeId })) })),
+    pods: map(table.pods, (pod) => ({ ...pod, node: nodeId })),
+    nodes: map(table.nodes, (node) => ({ ...node, id: nodeId })),
+    networks: table.networks,
+  };
+}
+
 /** No id of a cluster's has a slash. */
 function localKey(key: string): string {
   return `local/${key}`;

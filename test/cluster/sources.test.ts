@@ -1,0 +1,131 @@
+/** Pods of a host's own manifests: with no master at all, and beside one. */
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
+import { get } from './lib/load.ts';
+import { LoneHost } from './lib/lone-host.ts';
+import { until } from './lib/tsorch.ts';
+
+const image = 'sources-test:1';
+
+/** Serves its text on every connection, as an inetd would. */
+const serve = (text: string) => `["sh", "-c", "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n${text}' | nc -l -p 80; done"]`;
+
+const web = (text: string, more = '') => `
+services:
+  web:
+    image: ${image}
+    command: ${serve(text)}
+    stop_grace_period: 1s
+    ports: ["8080:80"]
+${more}`;
+
+const ask = async (host: LoneHost, port = 8080) => (await get(`http://${host.address}:${port}/`, undefined, 2000)).body;
+const says = (host: LoneHost, text: string, port = 8080) => until(`${text} on port ${port}`, async () => (await ask(host, port)) === text, 20_000).catch((error: unknown) => {
+  throw new Error(`${String(error)}\n${host.log()}`);
+});
+
+describe('a host without a master', () => {
+  let host: LoneHost;
+  beforeAll(async () => {
+    host = await LoneHost.make('t-lone');
+    // The image lies beside the manifests: there is no registry either.
+    writeFileSync(join(host.manifests, 'busybox.tar'), await dockerArchive(await busyboxImage(), [image]));
+    await host.put('web.yml', web('one'));
+    await host.start();
+  });
+  afterAll(() => host?.destroy());
+
+  test('what lies in the directory runs, and answers on its published port', async () => {
+    const [pod] = await host.running(['web_web']);
+    expect(pod).toMatchObject({ slot: 1, ip: expect.stringMatching(/^10\.31\./) });
+    await says(host, 'one');
+  });
+
+  test('pods of one stack know each other by name; those of another stack do not', async () => {
+    await host.put('web.yml', web('one', `
+  client:
+    image: ${image}
+    command: ["sleep", "1000"]
+    stop_grace_period: 0s
+`));
+    await host.put('other.yml', `
+services:
+  client: { image: ${image}, command: ["sleep", "1000"], stop_grace_period: 0s }
+`);
+    const pods = await host.running(['other_client', 'web_client', 'web_web']);
+    const inside = async (service: string, script: string) => {
+      const pod = pods.find((each) => each.service === service);
+      const [pid] = (await host.processes()).get(pod?.id ?? '') ?? [];
+      return execFileSync('nsenter', ['-t', String(pid), '-m', '-n', '-u', 'sh', '-c', script], { encoding: 'utf8', timeout: 10_000 });
+    };
+    await until('the name leads to the service', async () => (await inside('web_client', 'nc -w 2 web 80 < /dev/null || true')).includes('one'), 15_000);
+    const ip = pods.find(({ service }) => service === 'web_web')?.ip ?? '';
+    expect(await inside('web_client', `nc -w 2 ${ip} 80 < /dev/null || true`)).toContain('one');
+    expect(await inside('other_client', `nc -w 2 ${ip} 80 < /dev/null 2>/dev/null || true; nc -w 2 web 80 < /dev/null 2>/dev/null || echo no such name`)).toBe('no such name\n');
+    rmSync(join(host.manifests, 'other.yml'));
+    await host.put('web.yml', web('one'));
+    await host.running(['web_web']);
+  });
+
+  test('killed and started again it finds its pods as they were', async () => {
+    const before = await host.processes();
+    expect(before.size).toBe(1);
+    await host.kill();
+    await says(host, 'one');
+    await host.start();
+    await host.put('second.yml', web('second').replace('8080:80', '8081:80'));
+    await host.running(['second_web', 'web_web']);
+    const after = await host.processes();
+    for (const [pod, pids] of before) expect(after.get(pod)?.filter((pid) => pids.includes(pid))).toContain(Math.min(...pids));
+    await says(host, 'second', 8081);
+  });
+
+  test('a changed file replaces its pod and leaves the others; a broken one changes nothing', async () => {
+    const [second, before] = await host.running(['second_web', 'web_web']);
+    await host.put('web.yml', web('two'));
+    await says(host, 'two');
+    const [same, after] = await host.running(['second_web', 'web_web']);
+    expect(same?.id).toBe(second?.id);
+    expect(after?.id).not.toBe(before?.id);
+    await host.put('web.yml', web('three').replace('ports:', 'prots:'));
+    await until('the mistake is told', () => /web\.yml:\d+:\d+: error: services\.web\.prots/.test(host.log()));
+    expect((await host.pods()).map(({ id }) => id)).toEqual([second?.id, after?.id]);
+    expect(await ask(host)).toBe('two');
+  });
+
+  test('a removed file ends its pods', async () => {
+    rmSync(join(host.manifests, 'second.yml'));
+    await host.running(['web_web']);
+    await expect(ask(host, 8081)).rejects.toThrow(/ECONNREFUSED|hang up|reset/);
+    expect((await host.processes()).size).toBe(1);
+  });
+
+  test('a URL is another source; when it is out of reach its pods stay', async () => {
+    let answer = web('from afar').replace('8080:80', '8082:80');
+    const server = createServer((request, response) => {
+      if (request.headers['x-token'] !== 'please') response.writeHead(403).end();
+      else response.end(answer);
+    });
+    const gateway = host.address.replace(/\d+$/, '1');
+    await new Promise<void>((resolve) => { server.listen(0, gateway, resolve); });
+    const { port } = server.address() as { port: number };
+    try {
+      await host.kill();
+      await host.start(['--manifests', host.manifests, '--manifest-interval', '500ms', '--manifest-url', `http://${gateway}:${port}/far.yml`, '--manifest-header', 'X-Token: please']);
+      await host.running(['far_web', 'web_web']);
+      await says(host, 'from afar', 8082);
+      answer = 'services: {web: {}}';
+      await until('the mistake is told', () => /far\.yml:1:\d+: error:/.test(host.log()));
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => { server.close(resolve); });
+    }
+    await until('that it is out of reach is told', () => /far\.yml: cannot reach/.test(host.log()));
+    await host.running(['far_web', 'web_web']);
+    expect(await ask(host, 8082)).toBe('from afar');
+  });
+});
