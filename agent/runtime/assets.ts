@@ -61,10 +61,16 @@ export async function removeAssets(context: RuntimeContext, id: string, assets: 
 }
 
 /** Before the layer goes, by which the file system is found. */
-async function freeProject({ client, snapshotter }: RuntimeContext, id: string, project: number): Promise<void> {
+async function freeProject({ client, snapshotter, log }: RuntimeContext, id: string, project: number): Promise<void> {
   const found = await orNothing(client.call(SnapshotsService.mounts, { snapshotter, key: id }));
   const upper = found && upperOf(found.mounts);
-  if (upper) limitProject(dirname(upper), project, 0);
+  if (upper === undefined) return;
+  try {
+    limitProject(dirname(upper), project, 0);
+  } catch (error) {
+    // A limit on files that are gone limits nothing; where quotas are off there is none.
+    log.debug('a quota stays', { container: id, error });
+  }
 }
 
 /** The host's directory that a container and those that join its IPC namespace have as /dev/shm. */

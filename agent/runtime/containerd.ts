@@ -9,6 +9,7 @@ import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { ensureCgroup2, readCgroupLayout } from './cgroup.ts';
 import { updateBlkio } from './cgroup-limits.ts';
+import { cdiDirectories } from './cdi/read.ts';
 import { type ContainerdClient, jsonAny } from './client.ts';
 import { decodeKnown, getContainer, knownContainer, orNothing, type RuntimeContext } from './context.ts';
 import { createContainer } from './create.ts';
@@ -40,6 +41,7 @@ export interface ContainerdRuntimeOptions {
   /** `crun`, `runc` or a path; absent: crun when it is there and works. */
   readonly runtime?: string;
   readonly snapshotter?: string;
+  readonly cdiDirectories?: readonly string[];
   /** Creates under way at a time: more only makes each slower. */
   readonly parallel?: number;
 }
@@ -57,6 +59,7 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
   await Promise.all([ensureCgroup2(layout, cgroupPrefix), holdControllers(cgroupPrefix, clock)]);
   const context: RuntimeContext = {
     client, oci, layout, cgroupPrefix, runDir, clock, log,
+    cdiDirectories: options.cdiDirectories ?? cdiDirectories,
     host: await readHostFacts(layout),
     snapshotter: options.snapshotter ?? defaultSnapshotter,
     known: new Map(),

@@ -19,6 +19,8 @@ export interface RuntimeContext {
   readonly oci: OciRuntime;
   readonly snapshotter: string;
   readonly cgroupPrefix: string;
+  /** Where CDI devices are described, the later outranking the earlier. */
+  readonly cdiDirectories: readonly string[];
   readonly runDir: string;
   readonly clock: Clock;
   readonly log: Log;

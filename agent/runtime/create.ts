@@ -13,15 +13,13 @@ import { makeAssets } from './assets.ts';
 import { writeCgroupLimits } from './cgroup-limits.ts';
 import { jsonAny } from './client.ts';
 import { type Assets, encodeKnown, orNothing, type RuntimeContext } from './context.ts';
-import { resolveDevices } from './devices.ts';
 import { containerdId } from './ids.ts';
-import { type AccountCache, accountFiles, readAndBuild } from './inputs.ts';
+import { type AccountCache, accountFiles, type DeviceRequest, readAndBuild, readDevices } from './inputs.ts';
 import { namedRuntime, type OciRuntime } from './oci-runtime.ts';
 import type { Users } from './pod-users.ts';
 import type { CreateRequest, RuntimeContainer } from './port.ts';
 import { removeContainer, removeRecords } from './remove.ts';
 import type { BuiltSpec } from './spec/build.ts';
-import type { HostDevice } from './spec/facts.ts';
 import { specJson } from './spec/oci.ts';
 import { Staging } from './staging.ts';
 import { containerState } from './state.ts';
@@ -38,10 +36,10 @@ export async function createContainer(context: RuntimeContext, accounts: Account
   // Unknown before the first container of an image: only the snapshot tells where the layers are.
   const first = accounts.has(request.image.chainId) ? null : await prepare(context, id, request);
   let built: BuiltSpec;
-  let devices: readonly HostDevice[];
+  let needs: DeviceRequest;
   try {
-    devices = await resolveDevices(request.spec);
-    built = await readAndBuild(context, await accountFiles(accounts, request.image.chainId, first), request, devices, users, staging);
+    needs = await readDevices(context, request.spec);
+    built = await readAndBuild(context, await accountFiles(accounts, request.image.chainId, first), request, needs, users, staging);
   } catch (error) {
     await removeRecords(context, id);
     throw error;
@@ -52,7 +50,7 @@ export async function createContainer(context: RuntimeContext, accounts: Account
   if (!existing) {
     setNetworkSysctls(request.netns, built.outside.network);
     const special = users !== null || Object.keys(assets).length > 0;
-    const made = special ? await orNone(context, id, staging, () => makeAssets(context, id, request, assets, users, devices, mounts, staging)) : { mounts, warnings: [] };
+    const made = special ? await orNone(context, id, staging, () => makeAssets(context, id, request, assets, users, needs.devices, mounts, staging)) : { mounts, warnings: [] };
     warnings.push(...made.warnings);
     try {
       pid = await createTask(context, id, request, made.mounts, runcOptions(oci, users));

@@ -3,6 +3,7 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
+import { isCdiName } from './cdi/resolve.ts';
 import type { HostDevice } from './spec/facts.ts';
 
 /** Made afresh in every container, or mounts. */
@@ -11,7 +12,7 @@ const skipped: ReadonlySet<string> = new Set(['/dev/pts', '/dev/shm', '/dev/mque
 /** The stack file's devices, directories with all in them; every device of the host when privileged. Throws `invalid`. */
 export async function resolveDevices(spec: Pick<ContainerSpec, 'devices' | 'privileged'>): Promise<readonly HostDevice[]> {
   const asked = await Promise.all(
-    spec.devices.map(async ({ source, target, permissions }) => {
+    spec.devices.filter(({ source }) => !isCdiName(source)).map(async ({ source, target, permissions }) => {
       if (!/^[rwm]{1,3}$/.test(permissions)) throw new TsorchError('invalid', `device ${source}: permissions ${JSON.stringify(permissions)} are not of "rwm"`);
       const found = await walk(source, target, permissions);
       if (found.length === 0) throw new TsorchError('invalid', `device ${source}: there is no such device on this host`, { hint: 'check the path, or place the service on hosts that have it' });
@@ -21,6 +22,13 @@ export async function resolveDevices(spec: Pick<ContainerSpec, 'devices' | 'priv
   const all = spec.privileged ? await walk('/dev', '/dev', 'rwm') : [];
   const byPath = new Map([...all, ...asked.flat()].map((device) => [device.path, device]));
   return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** One device of the host, with links followed. Throws `invalid` when there is none. */
+export async function hostDevice(source: string, path: string, permissions: string): Promise<HostDevice> {
+  const info = await stat(source).catch(() => null);
+  if (!info?.isCharacterDevice() && !info?.isBlockDevice()) throw new TsorchError('invalid', `there is no device ${source} on this host`, { hint: 'check the path, or place the service on hosts that have it' });
+  return device(path, info, permissions);
 }
 
 async function walk(source: string, target: string, permissions: string): Promise<readonly HostDevice[]> {

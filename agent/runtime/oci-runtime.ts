@@ -52,12 +52,27 @@ export async function chooseRuntime(choice: RuntimeChoice): Promise<OciRuntime> 
   return { shim: runcShim, binary: runc };
 }
 
+/** What people call runtimes that have shims of their own. */
+const shims: Readonly<Record<string, string>> = {
+  runsc: 'io.containerd.runsc.v1', gvisor: 'io.containerd.runsc.v1', kata: 'io.containerd.kata.v2', 'kata-runtime': 'io.containerd.kata.v2', 'kata-qemu': 'io.containerd.kata-qemu.v2',
+  wasmtime: 'io.containerd.wasmtime.v1', wasmedge: 'io.containerd.wasmedge.v1', spin: 'io.containerd.spin.v2',
+};
+
 /** A container's own `runtime:`. Throws `unsupported` for one that is not here. */
 export async function namedRuntime(name: string): Promise<OciRuntime> {
-  if (/^io\.containerd\.[a-z0-9.-]+$/.test(name)) return { shim: name, binary: null };
+  const shim = shims[name] ?? name;
+  if (/^io\.containerd\.[a-z0-9.-]+$/.test(shim)) return { shim: await presentShim(shim, name), binary: null };
   const binary = await findBinary(name);
-  if (binary === null) throw new TsorchError('unsupported', `runtime ${JSON.stringify(name)} is not on this host`, { hint: 'known are crun, runc, the path of an OCI runtime, and the name of a containerd shim (io.containerd.….v1)' });
+  if (binary === null) throw new TsorchError('unsupported', `runtime ${JSON.stringify(name)} is not on this host`, { hint: 'known are crun, runc, the path of an OCI runtime, runsc, kata, and the name of a containerd shim (io.containerd.….v1)' });
   return { shim: runcShim, binary };
+}
+
+/** containerd looks for `containerd-shim-kata-v2` when it is told io.containerd.kata.v2, and says little when it is not there. */
+async function presentShim(shim: string, name: string): Promise<string> {
+  const parts = shim.split('.');
+  const program = `containerd-shim-${parts.at(-2)}-${parts.at(-1)}`;
+  if ((await findBinary(program)) === null) throw new TsorchError('unsupported', `runtime ${JSON.stringify(name)} is not on this host: there is no ${program}`, { hint: 'install it where containerd finds it, such as /usr/local/bin, or place the service on hosts that have it' });
+  return shim;
 }
 
 async function findBinary(name: string): Promise<string | null> {

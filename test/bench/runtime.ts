@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { layerDirectories } from '../../agent/runtime/image-files.ts';
+import { noEdits } from '../../agent/runtime/cdi/types.ts';
 import { buildSpec } from '../../agent/runtime/spec/build.ts';
 import { specJson } from '../../agent/runtime/spec/oci.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
@@ -104,7 +105,7 @@ report();
 async function floorBundles(asked: ReturnType<typeof request>): Promise<{ readonly bare: string; readonly whole: string }> {
   const { mounts } = await host.client.call(SnapshotsService.view, { snapshotter: 'overlayfs', key: 'floor', parent: asked.image.chainId, labels: { 'containerd.io/gc.root': 'yes' } });
   const account = { uid: 0, gid: 0, additionalGids: [0], home: '/root' };
-  const { spec } = buildSpec({ request: asked, host: host.runtime.context.host, account, devices: [], seccompProfile: null, cgroupsPath: `/${host.cgroupPrefix}/floor`, peers: {}, sharedShm: null, users: null });
+  const { spec } = buildSpec({ request: asked, host: host.runtime.context.host, account, devices: [], seccompProfile: null, cgroupsPath: `/${host.cgroupPrefix}/floor`, peers: {}, sharedShm: null, users: null, cdi: noEdits });
   const { seccomp: _, ...linux } = spec.linux;
   const make = async (name: string, content: typeof spec) => {
     const directory = join(host.logDir, name);

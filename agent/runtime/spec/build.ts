@@ -3,13 +3,14 @@
  * (accounts, devices, profiles) is an argument. Docker's defaults throughout, so that images find what they expect.
  */
 import { TsorchError } from '../../../model/errors.ts';
-import type { CreateRequest } from '../port.ts';
+import type { CdiEdits } from '../cdi/types.ts';
+import type { CreateRequest, ResolvedMount } from '../port.ts';
 import { processCapabilities, resolveCapabilities } from './capabilities.ts';
 import { deviceRules } from './device-rules.ts';
 import type { HostDevice, HostFacts } from './facts.ts';
 import { containerMounts, initPath, rootfsPropagation, type Shm } from './mounts.ts';
 import { containerNamespaces, ipcSharing } from './namespaces.ts';
-import type { OciProcess, OciSeccomp, OciSpec } from './oci.ts';
+import type { OciHooks, OciProcess, OciSeccomp, OciSpec } from './oci.ts';
 import { platformWarnings } from './platform.ts';
 import { containerArgs, containerEnv, workingDir } from './process.ts';
 import { resolveResources } from './resources.ts';
@@ -27,6 +28,8 @@ export interface SpecInput {
   readonly account: Account;
   /** `devices:` of the stack file resolved, or all of the host's for a privileged container. With a user namespace they are mounts too. */
   readonly devices: readonly HostDevice[];
+  /** What the container's CDI devices bring besides their nodes, which are among `devices`. */
+  readonly cdi: CdiEdits;
   /** Text of the profile that `seccomp=<file>` names; null when none is. */
   readonly seccompProfile: string | null;
   /** Absolute, below the root of every cgroup hierarchy. */
@@ -65,7 +68,7 @@ export function buildSpec(input: SpecInput): BuiltSpec {
   const limits = resolveResources(spec.limits, host);
   const oom = oomScore(spec.oomScoreAdj, host);
   const init = spec.init ? requireInit(host) : null;
-  const mounts = containerMounts({ privileged: spec.privileged, readOnly: spec.readOnly, shm: shmOf(input), hostSys: input.users !== null && request.netns === null, resolved: request.mounts, mounts: spec.mounts, init });
+  const mounts = containerMounts({ privileged: spec.privileged, readOnly: spec.readOnly, shm: shmOf(input), hostSys: input.users !== null && request.netns === null, resolved: [...request.mounts, ...input.cdi.mounts.map(cdiMount)], mounts: spec.mounts, init });
   const propagation = rootfsPropagation(mounts);
   const seccomp = seccompOf(input, security, caps.granted);
   const args = containerArgs(spec, image.config);
@@ -74,8 +77,8 @@ export function buildSpec(input: SpecInput): BuiltSpec {
     terminal: spec.tty,
     cwd: workingDir(spec.workingDir, image.config.workingDir),
     args: init === null ? args : [initPath, '--', ...args],
-    env: containerEnv({ image: image.config.env, spec: spec.env, extra: request.env, hostname: request.hostname, tty: spec.tty, home: account.home }),
-    user: { uid: account.uid, gid: account.gid, additionalGids: account.additionalGids },
+    env: containerEnv({ image: image.config.env, spec: spec.env, extra: request.env, devices: input.cdi.env, hostname: request.hostname, tty: spec.tty, home: account.home }),
+    user: { uid: account.uid, gid: account.gid, additionalGids: [...new Set([...account.additionalGids, ...input.cdi.additionalGids])] },
     capabilities: processCapabilities(caps.granted, account.uid),
     rlimits: rlimits.rlimits,
     noNewPrivileges: security.noNewPrivileges,
@@ -94,6 +97,7 @@ export function buildSpec(input: SpecInput): BuiltSpec {
       root: { path: 'rootfs', readonly: spec.readOnly },
       process,
       mounts,
+      ...hooksOf(input.cdi),
       annotations: { ...spec.annotations, [shimGroupAnnotation]: request.podId },
       linux: {
         cgroupsPath: input.cgroupsPath,
@@ -171,6 +175,16 @@ function oomScore(wanted: number | undefined, host: HostFacts): { readonly value
   if (value >= least) return { value, warnings: [] };
   if (wanted === undefined) return { warnings: [] };
   return { value: least, warnings: [`oom_score_adj is ${least} instead of ${wanted}: the agent may not lower it (no CAP_SYS_RESOURCE)`] };
+}
+
+function cdiMount({ hostPath, containerPath, options, type }: CdiEdits['mounts'][number]): ResolvedMount {
+  return type === 'tmpfs' ? { source: 'tmpfs', target: containerPath, type, options } : { source: hostPath, target: containerPath, type: 'bind', options };
+}
+
+function hooksOf({ hooks }: CdiEdits): { readonly hooks?: OciHooks } {
+  if (hooks.length === 0) return {};
+  const moments = [...new Set(hooks.map(({ name }) => name))];
+  return { hooks: Object.fromEntries(moments.map((moment) => [moment, hooks.filter(({ name }) => name === moment).map(({ hook }) => hook)])) };
 }
 
 function requireInit(host: HostFacts): string {

@@ -27,6 +27,8 @@ export interface EnvSources {
   readonly spec: Readonly<Record<string, string | null>>;
   /** The agent's; gives way to the stack file. */
   readonly extra: Readonly<Record<string, string>>;
+  /** `NAME=value` that the container's devices need; nothing overrides them. */
+  readonly devices: readonly string[];
   readonly hostname: string;
   readonly tty: boolean;
   /** From passwd; the default of HOME. */
@@ -53,6 +55,7 @@ export function containerEnv(sources: EnvSources): readonly string[] {
     if (value === null) env.delete(name);
     else env.set(name, value);
   }
+  sources.devices.forEach(put);
   if (!env.has('HOME') && sources.spec['HOME'] !== null) env.set('HOME', sources.home);
   return refuseNul([...env].map(([name, value]) => `${name}=${value}`), 'the environment');
 }

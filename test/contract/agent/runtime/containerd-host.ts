@@ -29,7 +29,7 @@ export function hostPaths(name: string): { readonly base: string; readonly state
   return { base, stateDir: join(base, 'state'), runDir: join('/run', `tsorch-test-rt-${name}`), cgroupPrefix: `tsorch-test-rt/${name}` };
 }
 
-export async function startHost(name: string, options: { readonly runtime?: string } = {}): Promise<ContainerdHost> {
+export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[] } = {}): Promise<ContainerdHost> {
   const { base, stateDir, runDir, cgroupPrefix } = hostPaths(name);
   const [clock, log] = [systemClock, silentLog];
   const logDir = join(base, 'logs');

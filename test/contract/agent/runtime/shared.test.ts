@@ -1,7 +1,7 @@
 /** What containers share with one another and with the host, or have to themselves: namespaces, user ids, memory, images, disks. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { identify } from '../../../../agent/runtime/proc.ts';
@@ -23,11 +23,13 @@ const namespaceOf = (pid: number | 'self', name: string) => readlinkSync(`/proc/
 describe.each(['crun', 'runc'])('shared and private, by %s', (oci) => {
   let host: ContainerdHost;
   let shell: Shell;
+  let cdi: string;
 
   beforeAll(async () => {
     if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
     execFileSync('ip', ['netns', 'add', netns]);
-    host = await startHost(`s-${oci}`, { runtime: oci });
+    cdi = await mkdtemp('/var/tmp/tsorch-test-cdi-');
+    host = await startHost(`s-${oci}`, { runtime: oci, cdiDirectories: [cdi] });
     await host.images.load(asStream(await ociArchive(await busyboxImage(), 'tsorch-test:busybox')));
     await host.images.load(asStream(await ociArchive(await busyboxImage({ variant: 'mounted' }), 'tsorch-test:mounted')));
     shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 's', netnsPath);
@@ -35,6 +37,7 @@ describe.each(['crun', 'runc'])('shared and private, by %s', (oci) => {
   afterAll(async () => {
     await host?.close();
     execFileSync('ip', ['netns', 'del', netns]);
+    await rm(cdi, { recursive: true, force: true });
   });
   /** A network namespace that belongs to the pod's user namespace, as the agent makes it. */
   const netnsOf = async (pod: string) => {
@@ -268,5 +271,59 @@ describe.each(['crun', 'runc'])('shared and private, by %s', (oci) => {
     for (const spec of [{ privileged: true }, { pid: 'host' }, { ipc: 'host' }, { user: '70000' }]) {
       expect(isCode(await shell.start({ ...sleeper, userns, ...spec }, { id: 'beside.no.1', netns: own }).catch((error: unknown) => error), 'invalid'), JSON.stringify(spec)).toBe(true);
     }
+  });
+
+  test('a device of a vendor, by its CDI file', async () => {
+    const library = join(host.logDir, 'library');
+    const hooked = join(host.logDir, 'hooked');
+    await writeFile(library, 'the library');
+    await rm(hooked, { force: true });
+    const spec = {
+      cdiVersion: '0.6.0', kind: 'vendor.test/card', containerEdits: { env: ['CARD=void'], mounts: [{ hostPath: library, containerPath: '/usr/lib/libcard.so', options: ['ro', 'bind'] }] },
+      devices: [{ name: '0', containerEdits: { deviceNodes: [{ path: '/dev/card0', hostPath: '/dev/zero', fileMode: 0o666, permissions: 'r' }], additionalGids: [4242], hooks: [{ hookName: 'createRuntime', path: '/bin/sh', args: ['sh', '-c', `cat > ${hooked}`] }] } }],
+    };
+    await writeFile(join(cdi, 'card.json'), JSON.stringify(spec));
+    const device = (source: string) => ({ devices: [{ source, target: '', permissions: '' }] });
+    const script = 'echo $CARD; cat /usr/lib/libcard.so; echo; head -c 3 /dev/card0 | wc -c; id -G; stat -c %F /dev/card0';
+    const { out } = await shell.sh(script, { ...device('vendor.test/card=0'), env: { CARD: 'mine' }, user: 'web' });
+    expect(out).toBe('void\nthe library\n3\n2345 3456 4242\ncharacter special file\n');
+    expect(JSON.parse(await readFile(hooked, 'utf8'))).toMatchObject({ status: expect.stringMatching(/creat/) as unknown });
+    const mapped = await shell.sh(script, { ...device('vendor.test/card=0'), userns: 'private' }, { id: 'card.c.1', netns: await netnsOf('card') });
+    expect(mapped.out).toBe('void\nthe library\n3\n0 4242\ncharacter special file\n');
+    await expect(shell.start({ ...sleeper, ...device('vendor.test/card=1') })).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(/no CDI device vendor\.test\/card=1: this host has vendor\.test\/card=0/) as unknown });
+  });
+
+  test('runtimes by name: a binary, a path, a shim of its own, and what is not there', async () => {
+    const binary = `/usr/bin/${oci}`;
+    const status = async (runtime: string) => (await shell.sh('grep NoNewPrivs /proc/self/status', { runtime })).out;
+    for (const runtime of [oci, binary]) expect(await status(runtime)).toMatch(/NoNewPrivs/);
+    // A shim that is found by name alone, as Kata's and gVisor's are.
+    const shim = '/usr/local/bin/containerd-shim-tsorchtest-v1';
+    await writeFile(shim, '#!/bin/sh\nexec /usr/bin/containerd-shim-runc-v2 "$@"\n', { mode: 0o755 });
+    try {
+      const asked = await shell.start({ ...sleeper, runtime: 'io.containerd.tsorchtest.v1' });
+      expect(await shell.exec(asked.id, 'echo inside')).toBe('inside\n');
+      await host.runtime.remove(asked.id);
+    } finally {
+      await rm(shim, { force: true });
+    }
+    for (const [runtime, message] of [['kata', /containerd-shim-kata-v2/], ['runsc', /containerd-shim-runsc-v1/], ['io.containerd.nosuch.v1', /containerd-shim-nosuch-v1/], ['nosuch', /known are|not on this host/], ['../x', /not on this host/]] as const) {
+      await expect(shell.start({ ...sleeper, runtime }), runtime).rejects.toMatchObject({ code: 'unsupported', message: expect.stringMatching(message) as unknown });
+    }
+    expect(await host.runtime.list()).toEqual([]);
+  });
+
+  test('what this host cannot give is refused before anything is made', async () => {
+    const quota = await shell.start({ ...sleeper, storageOpt: { size: '20M' } }).then(
+      (asked) => shell.exec(asked.id, 'head -c 30000000 /dev/zero > /big; stat -c %s /big'),
+      (error: unknown) => error as Error,
+    );
+    // Only XFS and the like count by project. Where they do, the layer ends at its size.
+    if (quota instanceof Error) expect(quota).toMatchObject({ code: 'unsupported', message: expect.stringMatching(/storage_opt: size: the file system of/) as unknown });
+    else expect(Number(quota)).toBeLessThanOrEqual(20 << 20);
+    const image = await host.images.get('tsorch-test:busybox');
+    const foreign = { ...image, config: { ...image.config, architecture: 's390x' } };
+    await expect(shell.start(sleeper, { image: foreign })).rejects.toMatchObject({ code: 'unsupported', message: expect.stringMatching(/is for linux\/s390x, this host is linux\//) as unknown });
+    await expect(shell.start({ ...sleeper, storageOpt: { nosuch: '1' } })).rejects.toMatchObject({ code: 'invalid' });
   });
 });

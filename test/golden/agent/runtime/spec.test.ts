@@ -1,6 +1,7 @@
 /** Whole OCI specs, as the runtimes get them. */
 import { expect, test } from 'vitest';
 import type { CreateRequest } from '../../../../agent/runtime/port.ts';
+import { noEdits } from '../../../../agent/runtime/cdi/types.ts';
 import { buildSpec, type SpecInput } from '../../../../agent/runtime/spec/build.ts';
 import type { HostFacts } from '../../../../agent/runtime/spec/facts.ts';
 import { parseSpec, specJson } from '../../../../agent/runtime/spec/oci.ts';
@@ -24,7 +25,7 @@ const request: CreateRequest = {
 const root = { uid: 0, gid: 0, additionalGids: [0], home: '/root' };
 
 function input(changes: Partial<SpecInput> = {}, asked: Partial<CreateRequest> = {}, container: Partial<ContainerSpec> = {}): SpecInput {
-  return { request: { ...request, ...asked, spec: { ...spec, ...container } }, host, account: root, devices: [], seccompProfile: null, cgroupsPath: '/tsorch/p1/p1.web.1', peers: {}, sharedShm: null, users: null, ...changes };
+  return { request: { ...request, ...asked, spec: { ...spec, ...container } }, host, account: root, devices: [], seccompProfile: null, cgroupsPath: '/tsorch/p1/p1.web.1', peers: {}, sharedShm: null, users: null, cdi: noEdits, ...changes };
 }
 
 /** Indented, short lists on one line, the long list of system calls left to its own test. */

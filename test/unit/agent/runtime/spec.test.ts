@@ -34,13 +34,14 @@ describe('arguments', () => {
 });
 
 describe('environment', () => {
-  const base = { image: [], spec: {}, extra: {}, hostname: 'h', tty: false, home: '/root' };
+  const base = { image: [], spec: {}, extra: {}, devices: [], hostname: 'h', tty: false, home: '/root' };
   const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   test.each([
     ['defaults', {}, [path, 'HOSTNAME=h', 'HOME=/root']],
     ['a terminal', { tty: true }, [path, 'HOSTNAME=h', 'TERM=xterm', 'HOME=/root']],
     ["the image's", { image: ['PATH=/x', 'A=1', 'EMPTY=', 'B=a=b'] }, ['PATH=/x', 'HOSTNAME=h', 'A=1', 'EMPTY=', 'B=a=b', 'HOME=/root']],
     ['the stack file wins', { image: ['A=image'], extra: { A: 'agent', X: 'agent' }, spec: { A: 'file' } }, [path, 'HOSTNAME=h', 'A=file', 'X=agent', 'HOME=/root']],
+    ['devices have the last word', { spec: { VISIBLE: 'all' }, devices: ['VISIBLE=void', 'NEW=1'] }, [path, 'HOSTNAME=h', 'VISIBLE=void', 'NEW=1', 'HOME=/root']],
     ['null unsets', { image: ['A=1'], spec: { A: null, PATH: null, HOME: null } }, ['HOSTNAME=h']],
     ['a home of its own', { image: ['HOME=/h'] }, [path, 'HOSTNAME=h', 'HOME=/h']],
   ])('%s', (_, sources, result) => {
