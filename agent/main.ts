@@ -11,6 +11,7 @@ import type { Assignment } from '../model/assignment.ts';
 import { targetOf } from '../model/constraint/target.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
+import { containersOf } from '../model/spec.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
 import { Inventory } from './images/inventory.ts';
 import { Pulls } from './images/pulls.ts';
@@ -265,7 +266,8 @@ function decodeAssignments(message: Assignments, log: Log): Parameters<Pods['ass
       const assignment = JSON.parse(text) as Assignment;
       safeName('pod', assignment.pod.id);
       if (!Array.isArray(assignment.template.containers) || !Array.isArray(assignment.files)) throw new TsorchError('invalid', 'it has no containers or files');
-      for (const container of assignment.template.containers) safeName('container', container.name);
+      const names = containersOf(assignment.template).map(({ name }) => safeName('container', name));
+      if (new Set(names).size < names.length) throw new TsorchError('invalid', 'two of its containers have one name');
       return [assignment];
     } catch (error) {
       log.error('an assignment cannot be read', { error, text: text.slice(0, 200) });

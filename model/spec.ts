@@ -152,8 +152,10 @@ export interface RestartPolicy {
   readonly condition: 'none' | 'on-failure' | 'any' | 'unless-stopped';
   /** First delay; it doubles with each failure up to a minute. One of at most 100 ms is not waited for the first time. */
   readonly delayMs: number;
-  /** 0: no limit. */
+  /** How many restarts in a row, without a run of `windowMs` between them. 0: no limit. */
   readonly maxAttempts: number;
+  /** `maxAttempts` counts the restarts of so long a time back instead, as Swarm's `window` does. */
+  readonly attemptsWithinMs?: number;
   /** A run this long counts as healthy and resets the delay. */
   readonly windowMs: number;
 }
@@ -320,7 +322,7 @@ export interface FileReference {
 }
 
 /** Every container of the pod, in the order they begin. */
-export function containersOf(template: PodTemplate): readonly ContainerSpec[] {
+export function containersOf(template: Pick<PodTemplate, 'containers' | 'initContainers'>): readonly ContainerSpec[] {
   return template.initContainers ? [...template.initContainers, ...template.containers] : template.containers;
 }
 

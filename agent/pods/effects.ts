@@ -2,7 +2,7 @@
 import type { Log } from '../../lib/log.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
-import type { ContainerSpec } from '../../model/spec.ts';
+import { type ContainerSpec, containersOf } from '../../model/spec.ts';
 import { normaliseReference, withDigest } from '../../lib/oci/reference.ts';
 import type { Pulls, WishAnswer } from '../images/pulls.ts';
 import type { LogStore } from '../logs/store.ts';
@@ -58,14 +58,15 @@ export class Effects {
   async prepare(assignment: Assignment, withheld: readonly number[]): Promise<Preparation> {
     const { files, volumes } = this.#ports;
     const prepared = new Map<string, PreparedContainer>();
-    const wishes = await Promise.all(assignment.template.containers.map((container) => this.#images(assignment, container)));
+    const containers = containersOf(assignment.template);
+    const wishes = await Promise.all(containers.map((container) => this.#images(assignment, container)));
     const found: Extract<(typeof wishes)[number], { kind: 'here' }>[] = [];
     for (const wish of wishes) {
       if (wish.kind === 'waiting') return wish;
       found.push(wish);
     }
     await files.write(assignment, new Set(withheld));
-    for (const [i, container] of assignment.template.containers.entries()) {
+    for (const [i, container] of containers.entries()) {
       const own = found[i];
       if (!own) continue;
       const { image, imageMounts } = own;
@@ -79,7 +80,7 @@ export class Effects {
   async attach(assignment: Assignment): Promise<string> {
     const { id, ip } = assignment.pod;
     const { network, runtime } = this.#ports;
-    const users = containersOf(assignment).some((container) => container.userns === 'private') ? { users: await runtime.users(id) } : {};
+    const users = containersOf(assignment.template).some((container) => container.userns === 'private') ? { users: await runtime.users(id) } : {};
     const { netns } = await network.attach({ id, ip: assignment.template.networkMode === 'none' ? null : ip, ...users });
     return netns;
   }
@@ -90,7 +91,7 @@ export class Effects {
   async create(assignment: Assignment, name: string, attempt: number, prepared: Prepared, netns: string | null): Promise<readonly string[]> {
     const { runtime, logs, view, hostname, log } = this.#ports;
     const { pod, template } = assignment;
-    const spec = template.containers.find((c) => c.name === name);
+    const spec = containersOf(template).find((c) => c.name === name);
     const ready = prepared.get(name);
     if (!spec || !ready) throw new TsorchError('internal', `container ${name} of pod ${pod.id} was not prepared`);
     const id = containerId(pod.id, name, attempt);
@@ -109,7 +110,7 @@ export class Effects {
         mounts: ready.mounts,
         imageMounts: ready.imageMounts,
         peers: this.#peers(assignment),
-        sharesIpc: containersOf(assignment).some((other) => other.ipc === `container:${name}`),
+        sharesIpc: containersOf(assignment.template).some((other) => other.ipc === `container:${name}`),
         env: { HOSTNAME: own },
         sysctls: template.sysctls,
         stdout: output.stdout,
@@ -175,10 +176,6 @@ export class Effects {
     }
     return { kind: 'here', image: own.image, imageMounts };
   }
-}
-
-function containersOf({ template }: Assignment): readonly ContainerSpec[] {
-  return [...(template.initContainers ?? []), ...template.containers];
 }
 
 export function imageFacts(image: ImageHandle): ImageFacts {

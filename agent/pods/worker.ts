@@ -9,15 +9,17 @@ import { Loop } from '../../lib/loop.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { PodStatus } from '../../model/pod.ts';
+import { containersOf } from '../../model/spec.ts';
 import type { Limit } from '../runtime/limit.ts';
 import { parseSignal, SIGTERM } from '../runtime/spec/signal.ts';
 import { removeFile, writeWhole } from '../state.ts';
 import { type Effects, type EffectPorts, imageFacts, type Prepared } from './effects.ts';
-import { runProbe } from './probe.ts';
+import { Asks } from './ask/asks.ts';
+import { placeOf } from './ask/place.ts';
 import { encodeRecord, type PodRecord } from './record.ts';
 import { attemptFailed } from './step/absorb.ts';
-import { afterProbe, type ProbeResult } from './step/health.ts';
 import { rebuild } from './step/rebuild.ts';
+import { restartsOf } from './step/status.ts';
 import { step } from './step/step.ts';
 import { type Action, type ContainerLocal, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type Timers } from './step/types.ts';
 
@@ -67,7 +69,7 @@ export class PodWorker {
   #again: Assignment | null = null;
   /** What the pod waits for, as the last preparation said. */
   #waiting: string | null = null;
-  #probed: { readonly container: string; readonly attempt: number; readonly check: Parameters<typeof afterProbe>[1]; readonly result: ProbeResult | null }[] = [];
+  readonly #asks: Asks;
 
   constructor(id: string, record: PodRecord, context: WorkerContext, saved: boolean) {
     this.id = id;
@@ -78,6 +80,11 @@ export class PodWorker {
     this.#status = this.#unseen();
     context.report(this.#status);
     const signal = AbortSignal.any([context.signal, this.#stop.signal]);
+    this.#asks = new Asks({
+      podId: id, runtime: context.ports.runtime, clock: context.clock, log: context.log, signal,
+      place: (container, host) => placeOf(this.#assigned(), this.#pidOf(container), host),
+      answered: () => this.mark(),
+    });
     this.#loop = new Loop({ name: `pod ${id}`, clock: context.clock, log: context.log, signal, run: () => this.#pass(), maxBackoffMs: 2000 });
     this.#loop.mark();
   }
@@ -182,6 +189,7 @@ export class PodWorker {
         }
       } else this.#record = { ...this.#record, local: result.local };
       this.#timers = result.timers;
+      this.#asks.taken(input.answers.length);
       this.#tell(result.status);
       if (result.actions.length === 0) return result.wakeIn;
       await this.#perform(result.actions);
@@ -199,6 +207,7 @@ export class PodWorker {
       local: this.#record.local ?? newLocal(bootId, clock.now()),
       timers: this.#timers,
       observed: ports.view.of(this.id),
+      answers: this.#asks.answers,
       oomKilled: ports.view.oomKilled(this.id),
       networkReady: this.#context.networkReady(this.#record.assignment?.manifest !== undefined),
       bootId,
@@ -211,22 +220,15 @@ export class PodWorker {
   #takeIn(): void {
     if (this.#unblock) this.#timers = { ...this.#timers, blocked: null };
     this.#unblock = false;
-    const now = this.#context.clock.monotonic();
-    for (const { container, attempt, check, result } of this.#probed.splice(0)) {
-      const probe = this.#timers.probes[container];
-      if (probe?.attempt !== attempt) continue;
-      const next = result ? afterProbe(probe, check, result, now) : { ...probe, running: false, due: now + 1000 };
-      this.#timers = { ...this.#timers, probes: { ...this.#timers.probes, [container]: next } };
-    }
   }
 
   async #rebuildIfNeeded(): Promise<void> {
     if (this.#record.local) return;
     const { ports, bootId, clock } = this.#context;
-    const names = this.#record.assignment?.template.containers.map((c) => c.name) ?? [];
+    const template = this.#record.assignment?.template ?? null;
     const lastAttempts: Record<string, number> = {};
-    for (const name of names) lastAttempts[name] = await ports.logs.lastAttempt(this.id, name);
-    const local = rebuild({ podId: this.id, observed: ports.view.of(this.id), lastAttempts, bootId, wall: clock.now() }, names);
+    for (const { name } of template ? containersOf(template) : []) lastAttempts[name] = await ports.logs.lastAttempt(this.id, name);
+    const local = rebuild({ podId: this.id, observed: ports.view.of(this.id), lastAttempts, bootId, wall: clock.now() }, template);
     this.#record = { ...this.#record, local };
     this.#unsaved = true;
   }
@@ -264,7 +266,7 @@ export class PodWorker {
       phase: local?.phase ?? 'assigned',
       ready: local?.ready ?? false,
       message: '',
-      restarts: Object.values(local?.containers ?? {}).reduce((sum, c) => sum + Math.max(0, c.attempt - 1), 0),
+      restarts: local ? restartsOf(assignment?.template ?? null, local) : 0,
       since: local?.since ?? clock.now(),
       containers: assignment?.template.containers.map(({ name, image }) => ({ name, image })) ?? [],
     };
@@ -273,19 +275,21 @@ export class PodWorker {
   async #perform(actions: readonly Action[]): Promise<void> {
     this.#waiting = null;
     const results = await Promise.allSettled(actions.map((action) => this.#act(action)));
-    const failed = results.find((r) => r.status === 'rejected');
-    if (failed) this.#blocked(failed.reason, this.#input());
-    else if (this.#waiting !== null) this.#timers = { ...this.#timers, blocked: { message: this.#waiting, until: this.#input().now + waitMs, tries: 0 } };
-    else if (this.#timers.blocked && actions.some((a) => a.kind !== 'probe')) this.#timers = { ...this.#timers, blocked: null };
+    // An ending that failed weighs more than a beginning: it holds up both.
+    const failures = results.flatMap((result, i) => (result.status === 'rejected' ? [{ reason: result.reason as unknown, ends: isEnding(actions[i]) }] : []));
+    const failed = failures.find(({ ends }) => ends) ?? failures[0];
+    if (failed) this.#blocked(failed.reason, this.#input(), failed.ends);
+    else if (this.#waiting !== null) this.#timers = { ...this.#timers, blocked: { message: this.#waiting, until: this.#input().now + waitMs, tries: 0, ends: false } };
+    else if (this.#timers.blocked && actions.some((a) => a.kind !== 'check' && a.kind !== 'hook' && isEnding(a) === this.#timers.blocked?.ends)) this.#timers = { ...this.#timers, blocked: null };
     if (actions.some((a) => a.kind === 'release') && !failed) this.#setLocal((local) => ({ ...local, released: true }));
   }
 
   /** Notes a failure, and says when to try again. */
-  #blocked(error: unknown, input: StepInput): number {
+  #blocked(error: unknown, input: StepInput, ends = false): number {
     const tries = (this.#timers.blocked?.tries ?? 0) + 1;
     const { first, most } = isCode(error, 'not-found') ? imageRetry : retry;
     const wait = Math.min(first * 2 ** Math.min(tries - 1, 20), most);
-    this.#timers = { ...this.#timers, blocked: { message: describeError(error), until: input.now + wait, tries } };
+    this.#timers = { ...this.#timers, blocked: { message: describeError(error), until: input.now + wait, tries, ends } };
     this.#context.log.warn('pod waits', { pod: this.id, error: describeError(error), ms: wait });
     this.#tell({ ...this.#status, message: describeError(error) });
     return wait;
@@ -305,8 +309,11 @@ export class PodWorker {
         return limit.run(() => this.#create(action.container, action.attempt), { urgent: true });
       case 'start':
         return this.#ownFault(action.container, action.attempt, () => effects.start(containerId(this.id, action.container, action.attempt)));
-      case 'probe':
-        this.#probe(action);
+      case 'check':
+        this.#asks.check(action);
+        return;
+      case 'hook':
+        this.#asks.hook(action);
         return;
       case 'signal':
         return this.#signal(action.id, action.signal);
@@ -348,7 +355,8 @@ export class PodWorker {
     try {
       await this.#ownFault(container, attempt, async () => {
         const warnings = await this.#context.effects.create(this.#assigned(), container, attempt, this.#prepared, this.#netns);
-        this.#setLocal((local) => ({ ...local, containers: { ...local.containers, [container]: withWarnings(local.containers[container] ?? newContainer, warnings) } }));
+        const before = this.#record.local?.containers[container] ?? newContainer;
+        if (warnings.length > 0 || before.warnings) this.#setLocal((local) => ({ ...local, containers: { ...local.containers, [container]: withWarnings(before, warnings) } }));
       });
     } catch (error) {
       // Whatever was prepared may be what failed it: the image may have been removed meanwhile.
@@ -371,16 +379,8 @@ export class PodWorker {
     }
   }
 
-  #probe({ container, attempt, check }: Extract<Action, { kind: 'probe' }>): void {
-    const { ports, clock, signal } = this.#context;
-    const id = containerId(this.id, container, attempt);
-    void runProbe(ports.runtime, id, check, clock, AbortSignal.any([signal, this.#stop.signal])).then((result) => {
-      this.#probed.push({ container, attempt, check, result });
-      this.mark();
-    });
-  }
-
   async #signal(id: string, name: string): Promise<void> {
+    this.#asks.endHook(id);
     let number: number;
     try {
       number = parseSignal(name);
@@ -390,10 +390,16 @@ export class PodWorker {
     try {
       await this.#context.ports.runtime.kill(id, number);
     } catch (error) {
-      const { [id]: _unsent, ...signals } = this.#timers.signals;
-      this.#timers = { ...this.#timers, signals };
+      const { [id]: unsent, ...endings } = this.#timers.endings;
+      if (unsent) this.#timers = { ...this.#timers, endings: { ...endings, [id]: { ...unsent, signalledAt: unsent.killedAt === null ? null : unsent.signalledAt, killedAt: null } } };
       throw error;
     }
+  }
+
+  /** 0 when it does not run: then there is nowhere to ask. */
+  #pidOf(container: string): number {
+    const id = containerId(this.id, container, this.#record.local?.containers[container]?.attempt ?? 0);
+    return this.#context.ports.view.of(this.id).find((o) => o.id === id)?.pid ?? 0;
   }
 
   #assigned(): Assignment {
@@ -412,6 +418,10 @@ export class PodWorker {
 function withWarnings(container: ContainerLocal, warnings: readonly string[]): ContainerLocal {
   const { warnings: _before, ...rest } = container;
   return warnings.length > 0 ? { ...rest, warnings: warnings.slice(0, mostWarnings).map((text) => text.slice(0, 500)) } : rest;
+}
+
+function isEnding(action: Action | undefined): boolean {
+  return action?.kind === 'signal' || action?.kind === 'remove' || action?.kind === 'detach' || action?.kind === 'release' || action?.kind === 'forget';
 }
 
 /**

@@ -1,4 +1,9 @@
-/** Takes what the runtime says into the pod's own record: which attempts run, and which have ended and how. */
+/** Takes what the runtime says into the pod's own record: which attempts run, which have ended and how, and what checks and hooks answered. */
+import type { ContainerSpec } from '../../../model/spec.ts';
+import { takeCheck } from './checks.ts';
+import { hasSucceeded, isAlive, isInit, isUp, localOf, policyOf, running, specsOf } from './containers.ts';
+import { takePreStop } from './ending.ts';
+import { takeHook } from './hooks.ts';
 import { afterEnd, type Ending } from './restart.ts';
 import { type ContainerLocal, containerId, newContainer, type Observed, type Plan, type StepInput, type Timers } from './types.ts';
 
@@ -10,29 +15,71 @@ export interface Absorbed {
 export function absorb(input: StepInput, plan: Plan): Absorbed {
   let timers = input.timers;
   const containers: Record<string, ContainerLocal> = {};
-  for (const { name } of plan.containers) {
-    const before = input.local.containers[name] ?? newContainer;
+  for (const spec of specsOf(plan)) {
+    const { name } = spec;
+    const before = localOf(input.local, name);
     const id = containerId(input.podId, name, before.attempt);
     const found = input.observed.find((o) => o.id === id);
     const after = before.state === 'live' ? absorbOne(name, before, found, input, plan, timers.runningSince[name]) : lateWord(before, input.oomKilled.has(id));
-    if (after.state !== 'live' && before.state === 'live') timers = forgetRun(timers, name);
+    if (after.state !== 'live' && before.state === 'live') timers = forgetRun(timers, name, hasSucceeded(after));
     if (after.started && !before.started) timers = { ...timers, runningSince: { ...timers.runningSince, [name]: input.now } };
-    containers[name] = after;
+    containers[name] = isRebooted(input) ? onceMore(after, isInit(plan, name), input) : after;
+  }
+  return takeAnswers(input, plan, { containers, timers });
+}
+
+/** Answers about attempts that have ended meanwhile say nothing any more. */
+function takeAnswers(input: StepInput, plan: Plan, before: Absorbed): Absorbed {
+  let { containers, timers } = before;
+  for (const answer of input.answers) {
+    const { container: name, attempt } = answer;
+    const spec = specsOf(plan).find((other) => other.name === name);
+    const container = localOf({ containers }, name);
+    if (answer.kind === 'hook' && answer.at === 'preStop') timers = takePreStop(answer, input.podId, timers, input.now);
+    else if (spec && container.attempt === attempt && running(input, name, container)) {
+      const taken = answer.kind === 'hook' ? hookTaken(answer, spec, container, timers, input.now) : checkTaken(answer, spec, container, timers, input);
+      timers = taken.timers;
+      if (taken.container !== container) containers = { ...containers, [name]: taken.container };
+    }
   }
   return { containers, timers };
 }
 
+interface Taken {
+  readonly container: ContainerLocal;
+  readonly timers: Timers;
+}
+
+function hookTaken(answer: Parameters<typeof takeHook>[0], spec: ContainerSpec, container: ContainerLocal, timers: Timers, now: number): Taken {
+  const { container: next, timer } = takeHook(answer, spec, container, timers.hooks[spec.name], now);
+  return { container: next, timers: timer ? { ...timers, hooks: { ...timers.hooks, [spec.name]: timer } } : timers };
+}
+
+function checkTaken(answer: Parameters<typeof takeCheck>[0], spec: ContainerSpec, container: ContainerLocal, timers: Timers, input: StepInput): Taken {
+  const known = timers.checks[spec.name];
+  if (known?.attempt !== answer.attempt || !isUp(input, spec, container)) return { container, timers };
+  const { container: next, checks } = takeCheck(answer, spec, container, known, input.now);
+  return { container: next, timers: { ...timers, checks: { ...timers.checks, [spec.name]: checks } } };
+}
+
 function absorbOne(name: string, container: ContainerLocal, found: Observed | undefined, input: StepInput, plan: Plan, runningSince: number | undefined): ContainerLocal {
-  const rebooted = input.local.bootId !== input.bootId;
-  if (found?.state === 'running' || (found?.state === 'unknown' && found.pid > 0)) {
-    return container.started ? container : { ...container, started: true, startedAt: input.wall };
-  }
+  const rebooted = isRebooted(input);
+  if (found && isAlive(found)) return container.started ? container : { ...container, started: true, startedAt: input.wall };
   // Not started yet: it is created, again if need be, under the same id. Not so after a reboot: that it was started may have
   // been lost on the way to the disk.
   if (!container.started && found?.state !== 'stopped' && !rebooted) return container;
   // Created, and the agent went away before it was started: a start was meant, and does no harm twice.
   if (found?.state === 'created' && !rebooted) return container;
-  return afterEnd(container, plan.restart, ending(name, container, found, input, rebooted, runningSince), mayRestart(input));
+  return afterEnd(container, policyOf(plan, name), ending(name, container, found, input, rebooted, runningSince), mayRestart(input));
+}
+
+function isRebooted(input: StepInput): boolean {
+  return input.local.bootId !== input.bootId;
+}
+
+/** What an init container did may be gone with the host's memory, so it runs again before the others do. */
+function onceMore(container: ContainerLocal, init: boolean, input: StepInput): ContainerLocal {
+  return init && mayRestart(input) && hasSucceeded(container) ? { ...container, state: 'waiting', failures: 0 } : container;
 }
 
 function ending(name: string, container: ContainerLocal, found: Observed | undefined, input: StepInput, rebooted: boolean, runningSince: number | undefined): Ending {
@@ -41,11 +88,10 @@ function ending(name: string, container: ContainerLocal, found: Observed | undef
   const oomKilled = input.oomKilled.has(containerId(input.podId, name, container.attempt));
   // The wall clock may have been set meanwhile, so the monotonic time is preferred where this agent saw the start.
   const ranMs = runningSince === undefined ? Math.max(0, endedAt - (container.startedAt ?? endedAt)) : input.now - runningSince;
-  const unhealthy = container.health === 'unhealthy';
   if (rebooted && !exit) return { exitCode: null, oomKilled: false, endedAt, message: 'host rebooted', failed: true, ranMs, rebooted: true };
-  if (!exit) return { exitCode: null, oomKilled, endedAt, message: 'container disappeared', failed: true, ranMs, rebooted: false };
-  const message = unhealthy ? 'unhealthy' : oomKilled ? outOfMemory(exit.code) : `exit code ${exit.code}`;
-  return { exitCode: exit.code, oomKilled, endedAt, message, failed: exit.code !== 0 || unhealthy || oomKilled, ranMs, rebooted: false };
+  if (!exit) return { exitCode: null, oomKilled, endedAt, message: container.condemned ?? 'container disappeared', failed: true, ranMs, rebooted: false };
+  const message = container.condemned ?? (oomKilled ? outOfMemory(exit.code) : `exit code ${exit.code}`);
+  return { exitCode: exit.code, oomKilled, endedAt, message, failed: exit.code !== 0 || container.condemned !== undefined || oomKilled, ranMs, rebooted: false };
 }
 
 /** The exit was seen before the word that memory had run out. */
@@ -68,11 +114,13 @@ export function mayRestart(input: StepInput): boolean {
 export function attemptFailed(input: StepInput, plan: Plan, name: string, message: string): ContainerLocal {
   const container = input.local.containers[name] ?? newContainer;
   const end: Ending = { exitCode: null, oomKilled: false, endedAt: input.wall, message, failed: true, ranMs: 0, rebooted: false };
-  return afterEnd(container, plan.restart, end, mayRestart(input));
+  return afterEnd(container, policyOf(plan, name), end, mayRestart(input));
 }
 
-function forgetRun(timers: Timers, name: string): Timers {
+/** What was prepared may be what failed it; after a success it is good for what comes next. */
+function forgetRun(timers: Timers, name: string, succeeded: boolean): Timers {
   const { [name]: _since, ...runningSince } = timers.runningSince;
-  const { [name]: _probe, ...probes } = timers.probes;
-  return { ...timers, runningSince, probes, prepared: false };
+  const { [name]: _checks, ...checks } = timers.checks;
+  const { [name]: _hooks, ...hooks } = timers.hooks;
+  return { ...timers, runningSince, checks, hooks, prepared: timers.prepared && succeeded };
 }

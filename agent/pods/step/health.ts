@@ -1,32 +1,26 @@
-/** Health checks as a state machine: when the next one is due, and what its result means. */
+/** Compose health checks as a state machine: when the next one is due, and what its result means. */
 import type { Healthcheck, HealthcheckOverride } from '../../../model/spec.ts';
-import type { Probe } from './types.ts';
+import type { CheckResult, CheckState } from './types.ts';
 
-export interface ProbeResult {
-  readonly passed: boolean;
-  /** The end of its output, or why it could not run. */
-  readonly output: string;
-}
-
-/** The first check of a container that runs since `since`. */
-export function newProbe(check: Healthcheck, attempt: number, since: number): Probe {
-  return { attempt, since, failures: 0, passed: false, due: since + gap(check, { since, passed: false }, since), running: false, output: '' };
+/** The first check of a container that is up since `since`. */
+export function newHealth(check: Healthcheck, since: number): CheckState {
+  return { since, askedAt: since, due: since + gap(check, { since, passed: false }, since), running: false, failures: 0, successes: 0, passed: false, output: '' };
 }
 
 /** The shortest time between two checks of a container that starts. */
-const eagerMs = 200;
+export const eagerMs = 200;
 
 /** After a check. Failures while it starts count only when it has passed before. */
-export function afterProbe(probe: Probe, check: Healthcheck, result: ProbeResult, now: number): Probe {
-  const passed = probe.passed || result.passed;
-  const counts = passed || !starts(check, now - probe.since);
-  const failures = result.passed ? 0 : probe.failures + (counts ? 1 : 0);
-  return { ...probe, failures, passed, running: false, output: result.output, due: now + gap(check, { since: probe.since, passed }, now) };
+export function afterHealth(state: CheckState, check: Healthcheck, result: CheckResult, now: number): CheckState {
+  const passed = state.passed || result.passed;
+  const counts = passed || !starts(check, now - state.since);
+  const failures = result.passed ? 0 : state.failures + (counts ? 1 : 0);
+  return { ...state, failures, successes: result.passed ? state.successes + 1 : 0, passed, running: false, output: result.output, due: now + gap(check, { since: state.since, passed }, now) };
 }
 
-export function healthOf(probe: Probe, check: Healthcheck, before: 'starting' | 'healthy' | 'unhealthy' | null): 'starting' | 'healthy' | 'unhealthy' {
-  if (probe.failures >= Math.max(1, check.retries)) return 'unhealthy';
-  if (probe.passed) return 'healthy';
+export function healthOf(state: CheckState, check: Healthcheck, before: 'starting' | 'healthy' | 'unhealthy' | null): 'starting' | 'healthy' | 'unhealthy' {
+  if (state.failures >= Math.max(1, check.retries)) return 'unhealthy';
+  if (state.passed) return 'healthy';
   // An adopted container stays what it was until its first check here.
   return before ?? 'starting';
 }
@@ -39,9 +33,9 @@ function starts(check: Healthcheck, elapsed: number): boolean {
   return elapsed < Math.max(check.startPeriodMs, check.intervalMs);
 }
 
-function gap(check: Healthcheck, probe: Pick<Probe, 'since' | 'passed'>, now: number): number {
-  const elapsed = now - probe.since;
-  if (probe.passed || !starts(check, elapsed)) return check.intervalMs;
+function gap(check: Healthcheck, state: Pick<CheckState, 'since' | 'passed'>, now: number): number {
+  const elapsed = now - state.since;
+  if (state.passed || !starts(check, elapsed)) return check.intervalMs;
   const most = check.startIntervalMs > 0 ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs;
   return Math.min(Math.max(eagerMs, elapsed), most);
 }

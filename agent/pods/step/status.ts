@@ -1,10 +1,10 @@
-/** What is told of a pod: phase, readiness and one line of why. */
-import type { ContainerStatus, PodPhase, PodStatus } from '../../../model/pod.ts';
-import { effectiveCheck } from './health.ts';
-import { restartDelay } from './restart.ts';
-import { running } from './run.ts';
-import { hasFailed } from './stop.ts';
-import { type ContainerLocal, containerId, type Plan, type PodLocal, type StepInput, type Timers } from './types.ts';
+/** What is told of a pod: phase, readiness, and how each container is. */
+import type { ContainerEnd, ContainerStatus, PodPhase, PodStatus } from '../../../model/pod.ts';
+import type { ContainerSpec } from '../../../model/spec.ts';
+import { hasFailed, hasSucceeded, isInit, isServing, localOf, running, specsOf } from './containers.ts';
+import { messageOf } from './message.ts';
+import { isFailure } from './stop.ts';
+import { containerId, keptAttempts, type Plan, type PodLocal, type StepInput, type Timers } from './types.ts';
 
 const rank: Readonly<Record<PodPhase, number>> = { pending: 0, assigned: 1, preparing: 2, starting: 3, running: 4, stopping: 5, succeeded: 6, failed: 6, lost: 6 };
 
@@ -16,76 +16,77 @@ export function phaseOf(input: StepInput, plan: Plan, local: PodLocal): PodPhase
 
 function currentPhase(input: StepInput, plan: Plan, local: PodLocal): PodPhase {
   const { stop, containers } = local;
-  if (stop && local.released && input.observed.length === 0) return hasFailed(stop, plan, containers) ? 'failed' : 'succeeded';
+  if (stop && local.released && input.observed.length === 0) return isFailure(stop, plan, containers) ? 'failed' : 'succeeded';
   if (stop) return 'stopping';
-  const all = plan.containers.map(({ name }) => ({ name, container: containers[name] }));
-  const ran = (name: string, c: ContainerLocal | undefined) => c !== undefined && (c.ended.length > 0 || running(input, name, c) !== undefined);
-  if (all.every(({ name, container }) => ran(name, container))) return 'running';
-  return all.some(({ container }) => container?.state === 'live') ? 'starting' : 'preparing';
+  const hasBegun = ({ name }: ContainerSpec) => localOf(local, name).ended.length > 0 || running(input, name, localOf(local, name)) !== undefined;
+  if (plan.containers.every(hasBegun)) return 'running';
+  return specsOf(plan).some(({ name }) => localOf(local, name).state === 'live') ? 'starting' : 'preparing';
 }
 
-/** Every container that shall run does, and is healthy where it has a check. */
+/**
+ * Every container that shall run does, and its checks pass. One beside the main one that has done its work is not missed; one that has
+ * failed for good is.
+ */
 export function isReady(input: StepInput, plan: Plan, local: PodLocal): boolean {
   if (local.stop) return false;
-  const open = plan.containers.filter(({ name }) => local.containers[name]?.state !== 'done');
-  return (
-    open.length > 0 &&
-    open.every((spec) => {
-      const container = local.containers[spec.name];
-      if (!container || !running(input, spec.name, container)) return false;
-      return !effectiveCheck(spec.healthcheck, container.image?.healthcheck) || container.health === 'healthy';
-    })
-  );
+  const open = plan.containers.filter(({ name }) => !hasSucceeded(localOf(local, name)));
+  return open.length > 0 && open.every((spec) => isServing(input, spec, localOf(local, spec.name)));
 }
 
 export function statusOf(input: StepInput, plan: Plan, local: PodLocal, timers: Timers): PodStatus {
+  const all = [...plan.containers, ...(plan.initContainers ?? [])];
+  // A status has a size that it may not exceed.
+  const kept = Math.max(1, Math.min(keptAttempts, Math.floor(60 / Math.max(1, all.length))));
   return {
     id: input.podId,
     node: input.node,
     phase: local.phase,
     ready: local.ready,
     message: messageOf(input, plan, local, timers),
-    restarts: Object.values(local.containers).reduce((sum, c) => sum + Math.max(0, c.attempt - 1), 0),
+    restarts: restartsOf(plan, local),
     since: local.since,
-    containers: plan.containers.map((spec) => containerStatus(input, spec, local.containers[spec.name])),
+    containers: all.map((spec) => containerStatus(input, plan, local, spec, kept)),
   };
 }
 
-function containerStatus(input: StepInput, spec: Plan['containers'][number], container: ContainerLocal | undefined): ContainerStatus {
-  const found = container && input.observed.find((o) => o.id === containerId(input.podId, spec.name, container.attempt));
-  const alive = container !== undefined && running(input, spec.name, container) !== undefined;
-  const last = container?.ended.at(-1);
+/** Of its containers together. An init container that ran again after a reboot counts as well. */
+export function restartsOf(plan: Plan | null, local: Pick<PodLocal, 'containers'>): number {
+  const names = plan ? specsOf(plan).map(({ name }) => name) : Object.keys(local.containers);
+  return names.reduce((sum, name) => sum + Math.max(0, localOf(local, name).attempt - 1), 0);
+}
+
+function containerStatus(input: StepInput, plan: Plan, local: PodLocal, spec: ContainerSpec, kept: number): ContainerStatus {
+  const container = localOf(local, spec.name);
+  const found = input.observed.find((o) => o.id === containerId(input.podId, spec.name, container.attempt));
+  const alive = running(input, spec.name, container) !== undefined;
+  const last = container.ended.at(-1);
   return {
     name: spec.name,
     image: spec.image,
-    ...(container?.image ? { imageDigest: container.image.digest } : {}),
+    ...(container.image ? { imageDigest: container.image.digest } : {}),
     ...(alive && found && found.pid > 0 ? { pid: found.pid } : {}),
     ...(alive && container.health ? { health: container.health } : {}),
     ...(!alive && last && last.exitCode !== null ? { exitCode: last.exitCode } : {}),
     ...(!alive && last?.oomKilled ? { oomKilled: true } : {}),
-    ...(container?.warnings ? { warnings: container.warnings } : {}),
+    ...(container.warnings ? { warnings: container.warnings } : {}),
+    ...(isInit(plan, spec.name) ? { init: true } : {}),
+    state: stateOf(local, spec.name, alive),
+    ready: !local.stop && isServing(input, spec, container),
+    ...(container.attempt > 0 ? { attempt: container.attempt } : {}),
+    ...(container.ended.length > 0 ? { ended: container.ended.slice(-kept).map(toldEnd) } : {}),
   };
 }
 
-function messageOf(input: StepInput, plan: Plan, local: PodLocal, timers: Timers): string {
-  if (timers.blocked && !(local.stop && local.released)) return timers.blocked.message;
-  if (local.stop) return local.stop.message;
-  for (const { name } of plan.containers) {
-    const container = local.containers[name];
-    const last = container?.ended.at(-1);
-    if (container?.state === 'waiting' && last) return `${last.message}, restarting in ${duration(restartDelay(plan.restart, container.failures))}`;
-  }
-  if (plan.networkMode !== 'host' && !input.networkReady && !timers.attached && local.phase !== 'running') return 'waiting for the network of this host';
-  for (const { name } of plan.containers) {
-    const container = local.containers[name];
-    const output = timers.probes[name]?.output;
-    if (container?.health === 'unhealthy') return output ? `unhealthy: ${output}` : 'unhealthy';
-    if (container?.health === 'starting') return output ? `health check has not passed yet: ${output}` : 'waiting for its health check';
-  }
-  // Nothing else to tell: then what is not as it was asked for.
-  return plan.containers.flatMap(({ name }) => local.containers[name]?.warnings ?? [])[0] ?? '';
+function stateOf(local: PodLocal, name: string, alive: boolean): NonNullable<ContainerStatus['state']> {
+  const container = localOf(local, name);
+  if (alive) return 'running';
+  if (hasFailed(container)) return 'failed';
+  if (hasSucceeded(container)) return 'succeeded';
+  const last = container.ended.at(-1);
+  if (!last) return 'waiting';
+  return !local.stop ? 'restarting' : last.failed ? 'failed' : 'succeeded';
 }
 
-function duration(ms: number): string {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${Number((ms / 1000).toFixed(1))} s`;
+function toldEnd({ attempt, exitCode, oomKilled, startedAt, endedAt, message }: PodLocal['containers'][string]['ended'][number]): ContainerEnd {
+  return { attempt, exitCode, oomKilled, startedAt, endedAt, message: message.slice(0, 200) };
 }

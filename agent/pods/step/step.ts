@@ -7,10 +7,14 @@
  */
 import { isFinal } from '../../../model/pod.ts';
 import { absorb } from './absorb.ts';
-import { advance, checkHealth, least, type Progress } from './run.ts';
+import { runChecks } from './checks.ts';
+import { endContainers } from './ending.ts';
+import { runHooks } from './hooks.ts';
+import { inTurn } from './progress.ts';
+import { advance } from './run.ts';
 import { isReady, phaseOf, statusOf } from './status.ts';
-import { endContainer, stopOf, stopSignalOf } from './stop.ts';
-import { type Action, containerId, type Plan, type PodLocal, type StepInput, type StepResult, type Timers } from './types.ts';
+import { stopOf } from './stop.ts';
+import type { Action, Plan, PodLocal, StepInput, StepResult, Timers } from './types.ts';
 
 export function step(input: StepInput): StepResult {
   if (!input.assignment && !input.removed) return waitForWord(input);
@@ -19,13 +23,11 @@ export function step(input: StepInput): StepResult {
   const stop = stopOf(input, plan, absorbed.containers);
   const based: PodLocal = { ...input.local, containers: absorbed.containers, stop, bootId: input.bootId };
 
-  const stale = endStale(input, plan, based, absorbed.timers);
-  let progress: Progress = { containers: based.containers, timers: stale.timers, actions: [], wakeIn: undefined };
-  if (!stop) {
-    const health = checkHealth(input, plan, progress);
-    const run = advance(input, plan, health);
-    progress = { ...run, actions: [...health.actions, ...run.actions], wakeIn: least([health.wakeIn, run.wakeIn]) };
-  }
+  const progress = inTurn(
+    absorbed,
+    (so) => endContainers(input, plan, { ...based, containers: so.containers }, so.timers),
+    ...(stop ? [] : [runHooks, runChecks, advance].map((part) => (so: Parameters<typeof advance>[2]) => part(input, plan, so))),
+  );
   const moved: PodLocal = { ...based, containers: progress.containers };
   const phase = phaseOf(input, plan, moved);
   const ready = isReady(input, plan, moved);
@@ -35,35 +37,15 @@ export function step(input: StepInput): StepResult {
   return {
     local,
     timers: progress.timers,
-    actions: [...stale.actions, ...progress.actions, ...clearing],
-    wakeIn: least([stale.wakeIn, progress.wakeIn]),
+    actions: [...progress.actions, ...clearing],
+    wakeIn: progress.wakeIn,
     status: statusOf(input, plan, local, progress.timers),
   };
 }
 
-/** Ends every container that is not the live attempt of one that shall run. */
-function endStale(input: StepInput, plan: Plan, local: PodLocal, before: Timers): { actions: readonly Action[]; timers: Timers; wakeIn: number | undefined } {
-  const wanted = new Set(
-    local.stop ? [] : plan.containers.flatMap(({ name }) => (local.containers[name]?.state === 'live' ? [containerId(input.podId, name, local.containers[name].attempt)] : [])),
-  );
-  const actions: Action[] = [];
-  const wakes: number[] = [];
-  let timers = before;
-  if (timers.blocked && input.now < timers.blocked.until) return { actions, timers, wakeIn: timers.blocked.until - input.now };
-  for (const found of input.observed) {
-    if (wanted.has(found.id)) continue;
-    const name = found.id.split('.').slice(1, -1).join('.');
-    const ended = endContainer(found, stopSignalOf(plan, local.containers, name), plan.stopGraceMs, timers, input.now);
-    timers = ended.timers;
-    actions.push(...ended.actions);
-    if (ended.wakeIn !== undefined) wakes.push(ended.wakeIn);
-  }
-  return { actions, timers, wakeIn: least(wakes) };
-}
-
 /** What remains of a pod whose containers are gone. */
 function clear(input: StepInput, plan: Plan, local: PodLocal, timers: Timers): readonly Action[] {
-  if (input.observed.length > 0 || (timers.blocked && input.now < timers.blocked.until)) return [];
+  if (input.observed.length > 0 || (timers.blocked?.ends && input.now < timers.blocked.until)) return [];
   if (!local.released) return [...(plan.networkMode === 'host' ? [] : [{ kind: 'detach' } as const]), { kind: 'release' }];
   return input.removed && isFinal(local.phase) ? [{ kind: 'forget' }] : [];
 }

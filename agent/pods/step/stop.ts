@@ -1,58 +1,42 @@
-/** Why a pod stops, how its containers are ended, and what is left to clear afterwards. */
-import type { Action, ContainerLocal, Observed, Plan, StepInput, Stop, Timers } from './types.ts';
+/** Why a pod stops, and whether it has done what it was for. */
+import { hasFailed, hasSucceeded, localOf, policyOf } from './containers.ts';
+import { inVain } from './order.ts';
+import type { ContainerLocal, Plan, StepInput, Stop } from './types.ts';
 
-/** How long a killed container may take to be reported dead before it is killed again. */
-const killAgainMs = 5000;
+type Containers = Readonly<Record<string, ContainerLocal>>;
 
-/** The pod's stop, once there is a reason for one. The first reason stays. */
-export function stopOf(input: StepInput, plan: Plan, containers: Readonly<Record<string, ContainerLocal>>): Stop | null {
+/**
+ * The pod's stop, once there is a reason for one. The first reason stays.
+ *
+ * A pod ends with its main container, the first: what runs beside it is then stopped. It ends when an init container has failed for
+ * good, too. A container beside the main one may end without it: the pod runs on, and when that one failed it is not ready any more,
+ * as in Kubernetes.
+ */
+export function stopOf(input: StepInput, plan: Plan, containers: Containers): Stop | null {
   if (input.local.stop) return input.local.stop;
-  const all = plan.containers.map(({ name }) => containers[name]);
-  const last = (c: ContainerLocal | undefined) => c?.ended.at(-1);
-  const failed = all.find((c) => c?.state === 'done' && last(c)?.failed);
-  const over = all.every((c) => c?.state === 'done');
+  const last = (name: string) => localOf({ containers }, name).ended.at(-1);
   const pod = input.assignment?.pod;
-  const asked = input.removed || pod?.desired === 'stopped';
+  const [main] = plan.containers;
   // What ended by itself before it was asked to has its own result.
-  if (failed) return { cause: 'ended', failed: true, message: last(failed)?.message ?? 'failed' };
-  if (over) return { cause: 'ended', failed: false, message: all.map((c) => last(c)?.message).find(Boolean) ?? 'done' };
-  if (asked) return { cause: 'asked', failed: false, message: pod?.reason ? `stopped: ${pod.reason}` : input.removed ? 'removed' : 'stopped' };
+  const init = plan.initContainers?.find(({ name }) => hasFailed(localOf({ containers }, name)));
+  if (init) return { cause: 'ended', failed: true, message: `init container ${init.name} failed: ${last(init.name)?.message ?? ''}` };
+  if (!main) return { cause: 'ended', failed: false, message: 'done' };
+  if (hasFailed(localOf({ containers }, main.name))) return { cause: 'ended', failed: true, message: last(main.name)?.message ?? 'failed' };
+  if (hasSucceeded(localOf({ containers }, main.name))) return { cause: 'ended', failed: false, message: last(main.name)?.message ?? 'done' };
+  const vain = inVain(plan, { containers }, main);
+  if (vain !== undefined) return { cause: 'ended', failed: true, message: `${vain} did not complete successfully: ${last(vain)?.message ?? ''}` };
+  if (input.removed || pod?.desired === 'stopped') return { cause: 'asked', failed: false, message: pod?.reason ? `stopped: ${pod.reason}` : input.removed ? 'removed' : 'stopped' };
   return null;
 }
 
 /**
- * Whether a stopped pod has succeeded. One that was asked to stop has done all it was for when its policy would have run it
- * for ever; one that is meant to end by itself (a job) has only when every container exited with 0.
+ * Whether a stopped pod has failed. One that was asked to stop has done all it was for when its policy would have run it for ever;
+ * one that is meant to end by itself (a job) has only when its main container exited with 0.
  */
-export function hasFailed(stop: Stop, plan: Plan, containers: Readonly<Record<string, ContainerLocal>>): boolean {
+export function isFailure(stop: Stop, plan: Plan, containers: Containers): boolean {
   if (stop.cause === 'ended') return stop.failed;
-  if (plan.restart.condition === 'any' || plan.restart.condition === 'unless-stopped') return false;
-  return !plan.containers.every(({ name }) => containers[name]?.ended.at(-1)?.exitCode === 0);
-}
-
-export interface Ended {
-  readonly actions: readonly Action[];
-  readonly timers: Timers;
-  readonly wakeIn: number | undefined;
-}
-
-/** One round of ending a container: signal, grace, kill, kill again, remove. */
-export function endContainer(found: Observed, signal: string, graceMs: number, timers: Timers, now: number): Ended {
-  const running = found.state === 'running' || (found.state === 'unknown' && found.pid > 0);
-  if (!running) return { actions: [{ kind: 'remove', id: found.id }], timers, wakeIn: undefined };
-  const sent = timers.signals[found.id];
-  const note = (at: number, killedAt: number | null): Timers => ({ ...timers, signals: { ...timers.signals, [found.id]: { at, killedAt } } });
-  if (!sent) {
-    // No grace means no warning either.
-    if (graceMs <= 0) return { actions: [{ kind: 'signal', id: found.id, signal: 'SIGKILL' }], timers: note(now, now), wakeIn: killAgainMs };
-    return { actions: [{ kind: 'signal', id: found.id, signal }], timers: note(now, null), wakeIn: graceMs };
-  }
-  const due = sent.killedAt === null ? sent.at + graceMs : sent.killedAt + killAgainMs;
-  if (now < due) return { actions: [], timers, wakeIn: due - now };
-  return { actions: [{ kind: 'signal', id: found.id, signal: 'SIGKILL' }], timers: note(sent.at, now), wakeIn: killAgainMs };
-}
-
-/** The signal that asks a container to end: the spec's, else the image's, else SIGTERM. */
-export function stopSignalOf(plan: Plan, containers: Readonly<Record<string, ContainerLocal>>, name: string): string {
-  return plan.containers.find((c) => c.name === name)?.stopSignal ?? containers[name]?.image?.stopSignal ?? 'SIGTERM';
+  const [main] = plan.containers;
+  if (!main) return false;
+  const { condition } = policyOf(plan, main.name);
+  return condition !== 'any' && condition !== 'unless-stopped' && localOf({ containers }, main.name).ended.at(-1)?.exitCode !== 0;
 }

@@ -4,10 +4,10 @@
  */
 import type { Assignment } from '../../../model/assignment.ts';
 import type { PodPhase, PodStatus } from '../../../model/pod.ts';
-import type { Healthcheck, PodTemplate } from '../../../model/spec.ts';
+import type { Healthcheck, Hook, PodTemplate, Probe } from '../../../model/spec.ts';
 
 /** The part of a template that a step looks at. */
-export type Plan = Pick<PodTemplate, 'containers' | 'restart' | 'stopGraceMs' | 'networkMode'>;
+export type Plan = Pick<PodTemplate, 'containers' | 'initContainers' | 'restart' | 'stopGraceMs' | 'networkMode'>;
 
 /** How many ended attempts of a container are remembered, with their logs. */
 export const keptAttempts = 5;
@@ -54,6 +54,16 @@ export interface ContainerLocal {
   readonly warnings?: readonly string[];
   /** The last ones, oldest first. */
   readonly ended: readonly AttemptEnd[];
+  /** Of the live attempt: how many postStart hooks have done their work. */
+  readonly hooksDone?: number;
+  /** Of the live attempt: the startup probe has passed. */
+  readonly startupPassed?: boolean;
+  /** Of the live attempt: what the readiness probe decided last. */
+  readonly probedReady?: boolean;
+  /** Why the live attempt is being ended. Its end counts as a failure, whatever its exit code. */
+  readonly condemned?: string;
+  /** Restarts that a limit within a time counts: milliseconds since the epoch, the last ones. */
+  readonly granted?: readonly number[];
 }
 
 /** What is needed of an image after its container was created; kept, so that adoption needs no image. */
@@ -72,34 +82,85 @@ export interface AttemptEnd {
   readonly endedAt: number;
   readonly message: string;
   readonly failed: boolean;
+  /** The host went down, not the container. */
+  readonly rebooted?: true;
 }
 
 export interface Timers {
   /** Images, volumes and files are in place for the next create. */
   readonly prepared: boolean;
   readonly attached: boolean;
-  /** An action failed; nothing is tried before `until`. */
-  readonly blocked: { readonly message: string; readonly until: number; readonly tries: number } | null;
+  /** An action failed: before `until` nothing is begun, and with `ends` nothing is ended either. */
+  readonly blocked: { readonly message: string; readonly until: number; readonly tries: number; readonly ends: boolean } | null;
   /** By container: when the next attempt is due. */
   readonly retryAt: Readonly<Record<string, number>>;
-  /** By container id. */
-  readonly signals: Readonly<Record<string, { readonly at: number; readonly killedAt: number | null }>>;
-  /** By container. */
-  readonly probes: Readonly<Record<string, Probe>>;
+  /** When the pod began to stop: its grace counts from here. */
+  readonly stopSince: number | null;
+  /** By container id: those that are being ended. */
+  readonly endings: Readonly<Record<string, EndTimer>>;
+  /** By container: postStart hooks of the live attempt. */
+  readonly hooks: Readonly<Record<string, HookTimer>>;
+  /** By container: checks of the live attempt. */
+  readonly checks: Readonly<Record<string, Checks>>;
   /** By container: when this agent saw it start. */
   readonly runningSince: Readonly<Record<string, number>>;
 }
 
-export interface Probe {
+export interface HookTimer {
   readonly attempt: number;
+  readonly running: boolean;
+  /** Not before. */
+  readonly due: number;
+}
+
+export interface EndTimer {
+  /** When its turn to end came. */
   readonly since: number;
-  readonly failures: number;
-  /** It passed at least once: failures in the start period count from then on. */
-  readonly passed: boolean;
+  /** How many preStop hooks are over, and whether the next one runs. */
+  readonly hooksDone: number;
+  readonly hookRunning: boolean;
+  readonly hookDue: number;
+  readonly signalledAt: number | null;
+  readonly killedAt: number | null;
+}
+
+/** `health` is the Compose healthcheck, the others are Kubernetes' probes. */
+export type Which = 'health' | 'startup' | 'readiness' | 'liveness';
+
+export interface Checks {
+  readonly attempt: number;
+  /** When the container was up. */
+  readonly since: number;
+  readonly states: Readonly<Partial<Record<Which, CheckState>>>;
+}
+
+export interface CheckState {
+  /** When it was first to be asked, and when the last time it was. */
+  readonly since: number;
+  readonly askedAt: number;
   readonly due: number;
   readonly running: boolean;
+  /** In a row, as far as they count. */
+  readonly failures: number;
+  readonly successes: number;
+  /** At least once in this attempt. */
+  readonly passed: boolean;
+  /** What was wrong the last time. */
   readonly output: string;
 }
+
+export interface CheckResult {
+  readonly passed: boolean;
+  /** The end of its output, or why it could not be asked. */
+  readonly output: string;
+}
+
+/** What came of a check or a hook. A result of null says nothing: it could not be asked for a reason that is not the container's. */
+export type Answer =
+  | { readonly kind: 'check'; readonly container: string; readonly attempt: number; readonly which: Which; readonly result: CheckResult | null }
+  | { readonly kind: 'hook'; readonly container: string; readonly attempt: number; readonly at: HookPoint; readonly index: number; readonly result: CheckResult | null };
+
+export type HookPoint = 'postStart' | 'preStop';
 
 /** A container as the runtime knows it. */
 export interface Observed {
@@ -119,6 +180,8 @@ export interface StepInput {
   readonly local: PodLocal;
   readonly timers: Timers;
   readonly observed: readonly Observed[];
+  /** That came since the last step. */
+  readonly answers: readonly Answer[];
   /** Ids of containers that ran out of memory. */
   readonly oomKilled: ReadonlySet<string>;
   /** The host's side of the network is set up. */
@@ -137,8 +200,10 @@ export type Action =
   | { readonly kind: 'attach' }
   | { readonly kind: 'create'; readonly container: string; readonly attempt: number }
   | { readonly kind: 'start'; readonly container: string; readonly attempt: number }
-  /** Run the health check once. */
-  | { readonly kind: 'probe'; readonly container: string; readonly attempt: number; readonly check: Healthcheck }
+  /** Ask once. The answer comes later, and is waited for by nobody. */
+  | { readonly kind: 'check'; readonly container: string; readonly attempt: number; readonly which: Which; readonly ask: Probe['ask']; readonly timeoutMs: number }
+  /** Run it in the container. The answer comes later. */
+  | { readonly kind: 'hook'; readonly container: string; readonly attempt: number; readonly at: HookPoint; readonly index: number; readonly hook: Hook }
   | { readonly kind: 'signal'; readonly id: string; readonly signal: string }
   | { readonly kind: 'remove'; readonly id: string }
   | { readonly kind: 'detach' }
@@ -161,8 +226,10 @@ export const emptyTimers: Timers = {
   attached: false,
   blocked: null,
   retryAt: {},
-  signals: {},
-  probes: {},
+  stopSince: null,
+  endings: {},
+  hooks: {},
+  checks: {},
   runningSince: {},
 };
 

@@ -97,6 +97,7 @@ const probe = Type.Object({
 const condition = Type.Union([Type.Literal('service_started'), Type.Literal('service_healthy'), Type.Literal('service_completed_successfully')]);
 const restart = Type.Object({
   condition: Type.Union([Type.Literal('none'), Type.Literal('on-failure'), Type.Literal('any'), Type.Literal('unless-stopped')]), delayMs: ms, maxAttempts: count, windowMs: ms,
+  attemptsWithinMs: Type.Optional(ms),
 }, exact);
 
 const rates = Type.Array(Type.Object({ path: text, rate: bytes }, exact), few);

@@ -36,12 +36,15 @@ export const onFailure: RestartPolicy = { condition: 'on-failure', ...base };
 export function makeRestart(service: Reader, once: boolean, job: boolean): RestartPolicy {
   const policy = service.at('deploy').at('restart_policy');
   const fallback = once ? 'on-failure' : 'any';
+  const within = policy.ms('window');
   const made = policy.node
     ? {
         condition: (policy.text('condition') ?? fallback) as RestartPolicy['condition'],
         delayMs: policy.ms('delay') ?? base.delayMs,
         maxAttempts: policy.number('max_attempts') ?? 0,
-        windowMs: policy.ms('window') ?? windowMs,
+        windowMs: within ?? windowMs,
+        // Swarm counts the restarts of the window; without one it counts those in a row.
+        ...(policy.number('max_attempts') && within ? { attemptsWithinMs: within } : {}),
       }
     : fromRestart(service, fallback);
   if (job && (made.condition === 'any' || made.condition === 'unless-stopped')) {

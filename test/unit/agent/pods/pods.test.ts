@@ -262,6 +262,26 @@ describe('pods', () => {
     await host.turnUntil(() => host.runtime.births.includes('p1.main.2'), 50);
   });
 
+  test('init containers, hooks and probes, on a runtime', async () => {
+    const ran: string[] = [];
+    const host = await makeHost({
+      behaviour: ({ spec }) => (spec.name === 'migrate' ? { exit: { code: 0 }, output: 'done\n' } : {}),
+      exec: (_id, { argv, user }) => (ran.push([user, ...argv].filter(Boolean).join(' ')), { code: 0 }),
+    });
+    const pods = await host.start();
+    const hook = (word: string) => ({ command: { kind: 'exec' as const, argv: [word] }, user: 'web', env: {}, privileged: false });
+    const readinessProbe = { ask: { kind: 'exec' as const, argv: ['ready'] }, initialDelayMs: 0, periodMs: 1000, timeoutMs: 500, successThreshold: 1, failureThreshold: 3 };
+    const p1 = assignment('p1', { template: { initContainers: [containerSpec({ name: 'migrate' })], containers: [containerSpec({ postStart: [hook('warm')], preStop: [hook('leave')], readinessProbe })] } });
+    pods.assign(all([p1]));
+    await host.turnUntil(ready(host, 'p1'));
+    expect(host.runtime.births).toEqual(['p1.migrate.1', 'p1.main.1']);
+    expect(ran.slice(0, 2)).toEqual(['web warm', 'ready']);
+    pods.assign(all([]));
+    await host.turnUntil(() => host.gone.includes('p1'));
+    expect(ran.at(-1)).toBe('web leave');
+    expect(host.runtime.signals).toContainEqual(['p1.main.1', 15]);
+  });
+
   test('secrets are on no disk', async () => {
     const host = await makeHost();
     const pods = await host.start();
@@ -343,6 +363,27 @@ describe('a new agent', () => {
     // The record made anew carries on where the old one was.
     host.runtime.exit('p1.main.1', 1);
     await host.turnUntil(() => host.runtime.births.includes('p1.main.2'));
+  });
+
+  test.each([
+    ['an attempt that is no number', (local: Record<string, unknown>) => ({ ...local, containers: { main: { attempt: '1' } } })],
+    ['no phase', ({ phase: _phase, ...local }: Record<string, unknown>) => local],
+    ['nothing', () => 'nonsense'],
+  ])('a record whose second half is torn is made anew without a master: %s', async (_what, tear) => {
+    const host = await makeHost();
+    const pods = await host.start();
+    pods.assign(all([assignment('p1')]));
+    await host.until(ready(host, 'p1'));
+    host.kill();
+    const file = path.join(host.stateDir, 'pods', 'p1.json');
+    const record = JSON.parse(await fs.readFile(file, 'utf8')) as { local: Record<string, unknown> };
+    await fs.writeFile(file, JSON.stringify({ ...record, local: tear(record.local) }));
+    host.statuses.clear();
+    await host.start();
+    await host.until(ready(host, 'p1'));
+    host.runtime.exit('p1.main.1', 5);
+    await host.turnUntil(() => host.runtime.births.includes('p1.main.2') && ready(host, 'p1')());
+    expect(host.statuses.get('p1')?.containers[0]?.ended).toMatchObject([{ attempt: 1, exitCode: 5 }]);
   });
 
   test('a runtime that is away is waited for; pods are told as they were', async () => {

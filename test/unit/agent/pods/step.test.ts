@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { restartDelay } from '../../../../agent/pods/step/restart.ts';
-import type { Healthcheck } from '../../../../model/spec.ts';
+import type { Healthcheck, Hook, Probe } from '../../../../model/spec.ts';
 import { isFinal, type PodPhase } from '../../../../model/pod.ts';
 import { assignment, containerSpec } from './specs.ts';
 import { World } from './world.ts';
@@ -176,6 +176,34 @@ describe('restart policy', () => {
     expect(status.containers[0]?.oomKilled).toBe(true);
   });
 
+  test('what is left of a delay counts from the end, also for an agent that came later', () => {
+    const world = new World(assignment('p1', { template: { restart: policy({ delayMs: 8000 }) } }));
+    world.settle();
+    world.exit('p1.main.1', 1);
+    world.pass(3000);
+    world.restartAgent();
+    world.pass(4999);
+    expect(world.running()).toEqual([]);
+    world.pass(1);
+    expect(world.running()).toEqual(['p1.main.2']);
+  });
+
+  test("a limit within a time counts the restarts of that time, as Swarm's window", () => {
+    const run = (ms: number, count: number) => {
+      const world = new World(assignment('p1', { template: { restart: policy({ delayMs: 0, maxAttempts: 2, windowMs: 60_000, attemptsWithinMs: 60_000 }) } }));
+      for (let attempt = 1; attempt <= count; attempt++) {
+        world.pass(ms);
+        world.exit(`p1.main.${attempt}`, 1);
+        world.settle();
+      }
+      return world;
+    };
+    // Three ends within the minute: the third is one too many.
+    expect(run(20_000, 3).last?.status).toMatchObject({ phase: 'failed', restarts: 2 });
+    // One each half a minute goes on for ever, though no run was long enough to count as healthy.
+    expect(run(30_000, 12).local.containers['main']).toMatchObject({ attempt: 13, state: 'live', granted: [expect.any(Number), expect.any(Number)] });
+  });
+
   test('only the last five ends are kept', () => {
     const world = new World(assignment('p1'));
     for (let i = 1; i <= 8; i++) {
@@ -260,7 +288,7 @@ describe('health', () => {
     world.pass(2000 + 2 * 2000 + 1199);
     expect(world.running()).toEqual(['p1.main.1']);
     world.pass(2001);
-    expect(world.local.containers['main']?.ended[0]).toMatchObject({ message: 'unhealthy', failed: true });
+    expect(world.local.containers['main']?.ended[0]).toMatchObject({ message: 'unhealthy: no', failed: true });
     world.pass(100);
     expect(world.running()).toEqual(['p1.main.2']);
   });
@@ -285,21 +313,52 @@ describe('health', () => {
 });
 
 describe('properties', () => {
-  type Event = { readonly do: 'pass'; readonly ms: number } | { readonly do: 'exit'; readonly code: number } | { readonly do: 'die'; readonly skip: number } | { readonly do: 'reboot' | 'drain' | 'stop' | 'remove' };
+  type Event =
+    | { readonly do: 'pass'; readonly ms: number }
+    | { readonly do: 'exit'; readonly which: number; readonly code: number }
+    | { readonly do: 'die'; readonly skip: number }
+    | { readonly do: 'reboot' | 'drain' | 'stop' | 'remove' };
   const event: fc.Arbitrary<Event> = fc.oneof(
     { weight: 5, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20_000 }) }) },
-    { weight: 5, arbitrary: fc.record({ do: fc.constant('exit' as const), code: fc.constantFrom(0, 1, 137) }) },
+    { weight: 5, arbitrary: fc.record({ do: fc.constant('exit' as const), which: fc.nat(3), code: fc.constantFrom(0, 1, 137) }) },
     { weight: 5, arbitrary: fc.record({ do: fc.constant('die' as const), skip: fc.integer({ min: 0, max: 3 }) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reboot' as const, 'drain' as const, 'stop' as const, 'remove' as const) }) },
   );
   const policies = fc.record({ condition: fc.constantFrom('none', 'on-failure', 'any', 'unless-stopped'), delayMs: fc.integer({ min: 0, max: 5000 }), maxAttempts: fc.integer({ min: 0, max: 3 }), windowMs: fc.integer({ min: 0, max: 10_000 }) });
-  const scenario = fc.record({ restart: policies, names: fc.constantFrom(['a'], ['a', 'b']), host: fc.boolean(), events: fc.array(event, { maxLength: 30 }) });
+  const asked: Probe = { ask: { kind: 'tcp', port: 1 }, initialDelayMs: 0, periodMs: 15_000, timeoutMs: 500, successThreshold: 1, failureThreshold: 1 };
+  const hook: Hook = { command: { kind: 'exec', argv: ['x'] }, env: {}, privileged: false };
+  /** Containers in a row, each after an earlier one or none, with what else they may have. */
+  const shapes = fc
+    .array(fc.record({ after: fc.nat(3), condition: fc.constantFrom('service_started' as const, 'service_healthy' as const, 'service_completed_successfully' as const), own: fc.option(policies, { nil: undefined }), hooks: fc.boolean(), probes: fc.boolean() }), { minLength: 1, maxLength: 3 })
+    .map((list) =>
+      list.map(({ after, condition, own, hooks, probes }, i) =>
+        containerSpec({
+          name: `c${i}`,
+          ...(after < i ? { after: [{ container: `c${after}`, condition }] } : {}),
+          ...(own ? { restart: own } : {}),
+          ...(hooks ? { postStart: [hook, hook], preStop: [hook] } : {}),
+          ...(probes ? { startupProbe: asked, readinessProbe: asked, livenessProbe: asked } : {}),
+        }),
+      ),
+    );
+  const scenario = fc.record({ restart: policies, containers: shapes, inits: fc.nat(2), host: fc.boolean(), well: fc.boolean(), events: fc.array(event, { maxLength: 30 }) });
   const order: PodPhase[] = ['pending', 'assigned', 'preparing', 'starting', 'running', 'stopping'];
 
-  test('one container per attempt, no start after stop, phases forward only, and it comes to rest', () => {
+  test('one container per attempt, their order, no start after stop, phases forward only, and it comes to rest', () => {
     fc.assert(
-      fc.property(scenario, ({ restart, names, host, events }) => {
-        const world = new World(assignment('p1', { template: { restart, containers: names.map((name) => containerSpec({ name })), networkMode: host ? 'host' : 'pod' } }));
+      fc.property(scenario, ({ restart, containers, inits, host, well, events }) => {
+        const initContainers = Array.from({ length: inits }, (_, i) => containerSpec({ name: `i${i}` }));
+        const world = new World(assignment('p1', { template: { restart, containers, initContainers, networkMode: host ? 'host' : 'pod' } }));
+        world.healthy = well;
+        world.hook = () => ({ passed: well, output: '' });
+        const perform = world.perform.bind(world);
+        world.perform = (action) => {
+          if (action.kind === 'create') respectsOrder(world, action.container);
+          if (action.kind === 'signal' && action.signal !== 'SIGKILL' && world.local.stop) respectsEnd(world, action.id);
+          perform(action);
+          const alive = world.running();
+          if (new Set(alive.map((id) => id.split('.')[1])).size < alive.length) throw new Error(`two attempts run: ${alive.join(' ')}`);
+        };
         const setDesired = (desired: 'draining' | 'stopped') => {
           const before = world.assignment;
           if (before && before.pod.desired !== 'stopped') world.assignment = { ...before, pod: { ...before.pod, desired } };
@@ -308,7 +367,7 @@ describe('properties', () => {
         for (const happens of events) {
           if (world.forgotten) break;
           if (happens.do === 'pass') world.pass(happens.ms);
-          else if (happens.do === 'exit') for (const id of world.running().slice(0, 1)) world.exit(id, happens.code);
+          else if (happens.do === 'exit') for (const id of world.running().slice(happens.which, happens.which + 1)) world.exit(id, happens.code);
           else if (happens.do === 'die') world.once(happens.skip);
           else if (happens.do === 'reboot') world.reboot();
           else if (happens.do === 'drain') setDesired('draining');
@@ -318,23 +377,57 @@ describe('properties', () => {
           expect(now).toBeGreaterThanOrEqual(rank);
           rank = now;
         }
-        if (!world.forgotten) world.pass(200_000);
+        // Nothing that a check or a hook says ends a container any more: what shall run then runs.
+        world.healthy = true;
+        world.hook = () => ({ passed: true, output: '' });
+        for (let i = 0; i <= inits && !world.forgotten; i++) {
+          world.pass(70_000);
+          for (const id of world.running()) if (/^p1\.i/.test(id)) world.exit(id, 0);
+        }
+        if (!world.forgotten) world.pass(70_000);
         expect(Math.max(0, ...world.births.values())).toBeLessThanOrEqual(1);
         expect(world.startsAfterStop).toBe(0);
         if (world.removed) expect(world.forgotten).toBe(true);
         else if (isFinal(world.local.phase)) expect([world.containers.size, world.attached]).toEqual([0, false]);
         else {
-          const open = names.filter((name) => world.local.containers[name]?.state !== 'done');
-          expect(new Set(world.running().map((id) => id.split('.')[1]))).toEqual(new Set(open));
+          const open = containers.filter(({ name }) => world.local.containers[name]?.state === 'live');
+          expect(new Set(world.running().map((id) => id.split('.')[1]))).toEqual(new Set(open.map(({ name }) => name)));
+          // The others are over, or wait for one that is to end first.
+          for (const spec of containers) if (world.local.containers[spec.name]?.state === 'waiting') expect(world.last?.status.message).toMatch(/is waiting for|failed/);
         }
-        // At rest a step changes nothing and asks for nothing.
+        // At rest a step changes nothing and asks for nothing but its checks.
         if (!world.forgotten) {
           const before = world.local;
-          expect(world.once().actions).toEqual([]);
+          expect(world.once().actions.filter(({ kind }) => kind !== 'check')).toEqual([]);
           expect(world.local).toEqual(before);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
-  });
+  }, 30_000);
+
+  /** Init containers are through, and what is waited for has come that far, unless the container has run since the host's start. */
+  function respectsOrder(world: World, name: string): void {
+    const template = world.assignment?.template;
+    const local = (other: string) => world.local.containers[other];
+    const over = (other: string) => local(other)?.state === 'done' && local(other)?.ended.at(-1)?.failed !== true;
+    const inits = template?.initContainers ?? [];
+    const own = inits.findIndex((spec) => spec.name === name);
+    for (const spec of own < 0 ? inits : inits.slice(0, own)) expect(over(spec.name)).toBe(true);
+    const last = local(name)?.ended.at(-1);
+    if (own >= 0 || (last && !last.rebooted) || world.births.has(`p1.${name}.${local(name)?.attempt}`)) return;
+    for (const { container, condition } of template?.containers.find((spec) => spec.name === name)?.after ?? []) {
+      if (condition === 'service_completed_successfully') expect(over(container)).toBe(true);
+      else expect((local(container)?.ended.some((end) => !end.rebooted) ?? false) || world.running().some((id) => id.startsWith(`p1.${container}.`))).toBe(true);
+    }
+  }
+
+  /** Nobody is told to end while one that began after it runs and has not been killed. */
+  function respectsEnd(world: World, id: string): void {
+    const name = id.split('.')[1] ?? '';
+    for (const spec of world.assignment?.template.containers ?? []) {
+      if (!spec.after?.some(({ container }) => container === name)) continue;
+      for (const later of world.running().filter((other) => other.startsWith(`p1.${spec.name}.`))) expect(world.timers.endings[later]?.killedAt ?? null).not.toBeNull();
+    }
+  }
 });

@@ -1,9 +1,8 @@
 /** A world of values for the pure step: containers that exist, a record that survives, and an agent that may die anywhere. */
 import type { Assignment } from '../../../../model/assignment.ts';
-import { afterProbe } from '../../../../agent/pods/step/health.ts';
 import { attemptFailed } from '../../../../agent/pods/step/absorb.ts';
 import { step } from '../../../../agent/pods/step/step.ts';
-import { type Action, containerId, emptyTimers, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
+import { type Action, type Answer, type CheckResult, containerId, emptyTimers, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
 
 export class World {
   assignment: Assignment | null;
@@ -22,7 +21,11 @@ export class World {
   /** By container id: how often one came into being. */
   births = new Map<string, number>();
   startsAfterStop = 0;
+  /** What checks find; by default that nothing is well unless `healthy`. */
   healthy: boolean | null = null;
+  check: (action: Extract<Action, { kind: 'check' }>) => CheckResult | null | 'later' = () => ({ passed: this.healthy === true, output: 'no' });
+  hook: (action: Extract<Action, { kind: 'hook' }>) => CheckResult | null | 'later' = () => ({ passed: true, output: '' });
+  answers: Answer[] = [];
   last: StepResult | undefined;
 
   constructor(assignment: Assignment | null) {
@@ -39,6 +42,7 @@ export class World {
       local: this.local,
       timers: this.timers,
       observed: [...this.containers.values()],
+      answers: this.answers,
       oomKilled: this.oomKilled,
       networkReady: this.networkReady,
       bootId: this.bootId,
@@ -53,6 +57,7 @@ export class World {
     this.last = result;
     this.local = result.local;
     this.timers = result.timers;
+    this.answers = [];
     const count = Math.max(0, result.actions.length - skip);
     for (const action of result.actions.slice(0, count)) this.perform(action);
     if (skip === 0 && result.actions.some((a) => a.kind === 'release')) this.local = { ...this.local, released: true };
@@ -85,6 +90,7 @@ export class World {
 
   restartAgent(): void {
     this.timers = emptyTimers;
+    this.answers = [];
   }
 
   reboot(): void {
@@ -129,11 +135,14 @@ export class World {
         if (this.local.stop) this.startsAfterStop++;
         return;
       }
-      case 'probe': {
-        const probe = this.timers.probes[action.container];
-        if (!probe) return;
-        const after = afterProbe(probe, action.check, { passed: this.healthy === true, output: 'no' }, this.now);
-        this.timers = { ...this.timers, probes: { ...this.timers.probes, [action.container]: after } };
+      case 'check': {
+        const result = this.check(action);
+        if (result !== 'later') this.answer(action, result);
+        return;
+      }
+      case 'hook': {
+        const result = this.hook(action);
+        if (result !== 'later') this.answer(action, result);
         return;
       }
       case 'signal':
@@ -151,6 +160,11 @@ export class World {
       case 'forget':
         this.forgotten = true;
     }
+  }
+
+  answer(action: Extract<Action, { kind: 'check' | 'hook' }>, result: CheckResult | null): void {
+    const { container, attempt } = action;
+    this.answers.push(action.kind === 'check' ? { kind: 'check', container, attempt, which: action.which, result } : { kind: 'hook', container, attempt, at: action.at, index: action.index, result });
   }
 
   failAttempt(name: string, message: string): void {

@@ -173,7 +173,7 @@ describe('deploy', () => {
     expect(restart('restart: always')).toEqual({ condition: 'any', ...base });
     expect(restart('restart: on-failure:3')).toEqual({ condition: 'on-failure', ...base, maxAttempts: 3 });
     expect(restart('restart: unless-stopped')).toEqual({ condition: 'unless-stopped', ...base });
-    expect(restart('restart: "no"\ndeploy: { restart_policy: { condition: on-failure, delay: 5s, max_attempts: 2, window: 1m } }')).toEqual({ condition: 'on-failure', delayMs: 5000, maxAttempts: 2, windowMs: 60_000 });
+    expect(restart('restart: "no"\ndeploy: { restart_policy: { condition: on-failure, delay: 5s, max_attempts: 2, window: 1m } }')).toEqual({ condition: 'on-failure', delayMs: 5000, maxAttempts: 2, windowMs: 60_000, attemptsWithinMs: 60_000 });
     expect(wrong('deploy: { mode: global-job }\nrestart: always')[0]).toContain('a job that is restarted always never ends');
     expect(stackOf(`${webStack('depends_on: { mig: { condition: service_completed_successfully } }')}  mig: { image: x }\n`).services['mig']?.template.restart.condition).toBe('on-failure');
   });
