@@ -135,14 +135,15 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { peering } = options;
   if (peering && peering.port !== null) {
     await keepServing({
-      ...peering, port: peering.port, address: options.address, isPeer: (node) => network.isPeer(node), clock, log: log.child('peers'), signal,
+      blobs: peering.blobs, identity: peering.identity, port: peering.port, ...(peering.bytesPerSecond === undefined ? {} : { bytesPerSecond: peering.bytesPerSecond }),
+      address: options.address, isPeer: (node) => network.isPeer(node), clock, log: log.child('peers'), signal,
       onOpen(port) {
         blobPort = port;
         void outside.session?.hello().catch(() => {});
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, volumes, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
+  const streams: StreamContext = { pods, logs, runtime, images, volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
   const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort);
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
@@ -171,7 +172,10 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     onStream: (request, client) => void serveStream(request, client, streams),
     onLost: () => log.info('carrying on without a master'),
   });
-  if (session) outside.session = session;
+  if (session) {
+    outside.session = session;
+    peering?.sources.join({ locate: (request) => session.locate(request), addressOf: (node) => network.blobAddress(node) });
+  }
   return {
     pods,
     logs,

@@ -29,8 +29,13 @@
  * | POST /v1/logs | LogsRequest → the same, from where a reader was cut off |
  * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
  * | GET /v1/images?node= | → ImageListItem[] |
+ * | POST /v1/images/push | PushRequest → PushPlan: what of the images the cluster lacks, and where it goes |
+ * | PUT /v1/images/blobs/:digest?push=&node=&size=&offset= (bytes from the offset on) | → BlobState |
+ * | POST /v1/images/commit | PushCommit → streamed ndjson: PushEvent |
+ * | GET /v1/images/missing?name= (repeated) | → string[]: those that no node has |
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
  */
+import type { BlobDescriptor } from './image.ts';
 import type { AllocatedPort, UpdateStatus } from './service.ts';
 import type { Pod, PodStatus, PodPhase } from './pod.ts';
 import type { ServiceSpec } from './spec.ts';
@@ -197,6 +202,68 @@ export interface ImageListItem {
   readonly digest: string;
   readonly size: number;
 }
+
+/** An image that somebody has and the nodes shall have: what it is made of. The bytes travel by themselves, and only if they must. */
+export interface PushImage {
+  /** Names it shall have; none is fine, then it goes by its digest. */
+  readonly references: readonly string[];
+  readonly config: BlobDescriptor;
+  /** The lowest first. */
+  readonly layers: readonly PushLayer[];
+  /** Its manifest names these blobs and no others, so another compression of a layer will not do. */
+  readonly fixed: boolean;
+}
+
+export interface PushLayer extends BlobDescriptor {
+  readonly diffId: string;
+}
+
+export interface PushRequest {
+  readonly images: readonly PushImage[];
+  /** Names or ids. Absent: `needed`. */
+  readonly nodes?: 'needed' | 'all' | readonly string[];
+}
+
+export interface PushPlan {
+  /** Goes with the blobs and the commit: what was sent for it is kept for a day, so that it can be gone on with. */
+  readonly push: string;
+  /** Name of the node that gets what is missing from outside; from there it spreads. */
+  readonly seed: string;
+  /** Names of all nodes that get the images, the seed first. */
+  readonly nodes: readonly string[];
+  /** For each image what becomes of each layer. */
+  readonly images: readonly { readonly layers: readonly PushedLayer[] }[];
+}
+
+export type PushedLayer =
+  /** Some node has this blob of it: it goes into the manifest. */
+  | { readonly kind: 'known'; readonly blob: BlobDescriptor }
+  /** Nobody has it; the seed has the first `offset` bytes of an earlier attempt. */
+  | { readonly kind: 'missing'; readonly offset: number };
+
+export interface BlobState {
+  /** Bytes that are there; all of them when it is whole. */
+  readonly offset: number;
+  readonly whole: boolean;
+}
+
+export interface PushCommit {
+  readonly push: string;
+  readonly seed: string;
+  readonly nodes: readonly string[];
+  readonly images: readonly {
+    readonly references: readonly string[];
+    /** As text, both: digests are those of its UTF-8. */
+    readonly manifest: string;
+    readonly config: string;
+  }[];
+}
+
+/** What happens on a node. */
+export type PushEvent =
+  | { readonly node: string; readonly kind: 'progress'; readonly message: string }
+  | { readonly node: string; readonly kind: 'done'; readonly references: readonly string[]; /** Of blobs that came from other nodes. */ readonly bytes: number }
+  | { readonly node: string; readonly kind: 'failed'; readonly error: string };
 
 export interface LogLine {
   /** Pod name, `voting_vote.1`. */

@@ -38,7 +38,6 @@ export interface HeldLayer extends BlobDescriptor {
 }
 
 /** What the cluster knows by a name. */
-export interface NamedImage {
+export interface NamedImage extends Pick<ImageName, 'since' | 'from'> {
   readonly target: BlobDescriptor;
-  readonly since: number;
 }

@@ -13,7 +13,9 @@ export interface BlobStore {
    * differ (and then nothing stays), `exhausted` when there is no room, and whatever `open` and its bytes throw. `told` hears of the
    * bytes that are here.
    */
-  receive(descriptor: Descriptor, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void>;
+  receive(descriptor: Pick<Descriptor, 'digest' | 'size'>, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void>;
+  /** Bytes of it that `receive` would not ask for: all of them when it is here, some after an attempt that broke off. */
+  received(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<number>;
   has(digest: string): Promise<boolean>;
   /** Whole, for documents. Throws `not-found`. */
   read(digest: string): Promise<Buffer>;
@@ -21,10 +23,4 @@ export interface BlobStore {
 
 export async function* chunks(data: Uint8Array): AsyncIterable<Uint8Array> {
   yield data;
-}
-
-export async function collect(data: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const part of data) parts.push(part);
-  return Buffer.concat(parts);
 }

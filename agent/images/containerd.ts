@@ -22,8 +22,9 @@ import { copyUp } from './copy-up.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';
 import { Downloads } from './downloads.ts';
 import { HeldImages } from './held.ts';
-import { checkPlatform, pullImage } from './pull.ts';
-import { arrival, collectRecords, namesToRemove } from './records.ts';
+import { checkPlatform, pullImage, type PullOptions as PullImageOptions, type Pulled } from './pull.ts';
+import { HostPushes } from './pushes.ts';
+import { arrival, arrivalOfTag, collectRecords, namesToRemove } from './records.ts';
 import type { BlobSources } from './source.ts';
 import { isUnpacked, unpack, type UnpackOptions } from './unpack.ts';
 import { watchImages } from './watch.ts';
@@ -52,6 +53,8 @@ interface Known {
 const leasePrefix = 'tsorch-images-';
 /** Of pulls: they outlast an agent, so that the next one goes on where this one was. */
 const pullPrefix = 'tsorch-pull-';
+/** Of pushes, which may be gone on with on another day. */
+const pushPrefix = 'tsorch-push-';
 /** Blobs under way at a time. */
 const downloadWidth = 6;
 /** A lease outlives a crashed agent by at most this. */
@@ -71,6 +74,18 @@ export class ContainerdImages implements Images {
   readonly #options: ContainerdImagesOptions;
   /** What is under way to this host. */
   readonly downloads = new Downloads(downloadWidth);
+  readonly pushes = new HostPushes({
+    under: async (push, task) => {
+      await this.#ensureLease(`${pushPrefix}${push}`);
+      return await task(new ContentStore(this.#client, `${pushPrefix}${push}`), `${pushPrefix}${push}`);
+    },
+    letGo: (push) => this.#dropLease(`${pushPrefix}${push}`),
+    bring: (options, lease) => this.#bring(options, lease),
+    name: async (references, target, since) => {
+      for (const name of references) await this.#register(normaliseReference(name), target, arrival('archive', since));
+      this.#log.info('images pushed', { references: references.join(' ') });
+    },
+  });
 
   constructor(options: ContainerdImagesOptions) {
     this.#options = options;
@@ -117,33 +132,40 @@ export class ContainerdImages implements Images {
     const over = new AbortController();
     try {
       const sources = (await Promise.all((this.#options.sources ?? []).map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
-      return await this.#underPullLease(normaliseReference(text), async (lease) => {
-        const { target, path, manifest, document } = await pullImage({
-          reference, name, sources, store: new ContentStore(this.#client, lease), downloads: this.downloads, platform: hostPlatform(), emulated: isEmulated, clock: this.#clock,
-          random: this.#options.random ?? Math.random, signal, progress: progress ?? (() => {}), ...(this.#options.admit ? { admit: this.#options.admit } : {}),
-          unpack: (of, to, ready, unpacked) => this.#unpack({ manifest: of, document: to, chainId: chainIds(to.diffIds).at(-1) ?? '' }, lease, { ready, unpacked, signal }),
-        });
-        const known = { manifest, document, chainId: chainIds(document.diffIds).at(-1) ?? '' };
-        for (const [at, descriptor] of path.entries()) {
-          const next = path[at + 1];
-          await this.#label(descriptor.digest, next ? { 'containerd.io/gc.ref.content.m.0': next.digest } : contentLabels(manifest));
-        }
-        this.#known.set(target.digest, known);
-        await this.#registerPulled(reference, target);
-        this.#log.info('image pulled', { image: name, digest: target.digest });
-        return { reference: normaliseReference(text), digest: target.digest, chainId: known.chainId, config: document.config };
+      return await this.#underLasting(`${pullPrefix}${sha256(normaliseReference(text)).slice('sha256:'.length, 'sha256:'.length + 16)}`, async (lease) => {
+        const pulled = await this.#bring({ reference, name, sources, store: new ContentStore(this.#client, lease), signal, progress: progress ?? (() => {}) }, lease);
+        await this.#registerPulled(reference, pulled);
+        this.#log.info('image pulled', { image: name, digest: pulled.target.digest });
+        return { reference: normaliseReference(text), digest: pulled.target.digest, chainId: chainIds(pulled.document.diffIds).at(-1) ?? '', config: pulled.document.config };
       });
     } finally {
       over.abort();
     }
   }
 
+  /** Everything of an image but its names. */
+  async #bring(options: Pick<PullImageOptions, 'reference' | 'name' | 'sources' | 'store' | 'signal' | 'progress'>, lease: string): Promise<Pulled> {
+    const { signal } = options;
+    const pulled = await pullImage({
+      ...options, downloads: this.downloads, platform: hostPlatform(), emulated: isEmulated, clock: this.#clock,
+      random: this.#options.random ?? Math.random, ...(this.#options.admit ? { admit: this.#options.admit } : {}),
+      unpack: (of, to, ready, unpacked) => this.#unpack({ manifest: of, document: to, chainId: chainIds(to.diffIds).at(-1) ?? '' }, lease, { ready, unpacked, signal }),
+    });
+    const { target, path, manifest, document } = pulled;
+    for (const [at, descriptor] of path.entries()) {
+      const next = path[at + 1];
+      await this.#label(descriptor.digest, next ? { 'containerd.io/gc.ref.content.m.0': next.digest } : contentLabels(manifest));
+    }
+    this.#known.set(target.digest, { manifest, document, chainId: chainIds(document.diffIds).at(-1) ?? '' });
+    return pulled;
+  }
+
   /** A tag that is here is moved only by a pull of the tag itself. */
-  async #registerPulled({ registry, repository, tag, digest }: ImageReference, target: Descriptor): Promise<void> {
-    const labels = arrival('registry', this.#clock.now());
-    await this.#register(`${registry}/${repository}@${target.digest}`, target, labels);
+  async #registerPulled({ registry, repository, tag, digest }: ImageReference, { target, arrival: known }: Pulled): Promise<void> {
+    await this.#register(`${registry}/${repository}@${target.digest}`, target, arrival(known?.from ?? 'registry', this.#clock.now()));
     if (tag === undefined) return;
     const tagged = `${registry}/${repository}:${tag}`;
+    const labels = arrivalOfTag(known, digest, this.#clock.now());
     if (digest === undefined || !(await orNothing(this.#client.call(ImagesService.get, { name: tagged })))) await this.#register(tagged, target, labels);
   }
 
@@ -262,13 +284,8 @@ export class ContainerdImages implements Images {
   }
 
   /** What an attempt that failed has got stays for the next one, unless there is no use in a next one. */
-  async #underPullLease<T>(name: string, task: (lease: string) => Promise<T>): Promise<T> {
-    const id = `${pullPrefix}${sha256(name).slice('sha256:'.length, 'sha256:'.length + 16)}`;
-    try {
-      await this.#client.call(LeasesService.create, { id, labels: { 'containerd.io/gc.expire': new Date(this.#clock.now() + leaseMs).toISOString() } });
-    } catch (error) {
-      if (!isCode(error, 'conflict')) throw error;
-    }
+  async #underLasting<T>(id: string, task: (lease: string) => Promise<T>): Promise<T> {
+    await this.#ensureLease(id);
     let keep = false;
     try {
       return await task(id);
@@ -276,8 +293,20 @@ export class ContainerdImages implements Images {
       keep = isTransient(error) || isCode(error, 'aborted');
       throw error;
     } finally {
-      if (!keep) await this.#client.call(LeasesService.delete, { id, sync: false }).catch((error: unknown) => this.#log.warn('a lease stays until it expires', { lease: id, error }));
+      if (!keep) await this.#dropLease(id);
     }
+  }
+
+  async #ensureLease(id: string): Promise<void> {
+    try {
+      await this.#client.call(LeasesService.create, { id, labels: { 'containerd.io/gc.expire': new Date(this.#clock.now() + leaseMs).toISOString() } });
+    } catch (error) {
+      if (!isCode(error, 'conflict')) throw error;
+    }
+  }
+
+  async #dropLease(id: string): Promise<void> {
+    await this.#client.call(LeasesService.delete, { id, sync: false }).catch((error: unknown) => this.#log.warn('a lease stays until it expires', { lease: id, error }));
   }
 
   async #underLease<T>(task: (lease: string) => Promise<T>): Promise<T> {
@@ -286,7 +315,7 @@ export class ContainerdImages implements Images {
     try {
       return await task(id);
     } finally {
-      await this.#client.call(LeasesService.delete, { id, sync: false }).catch((error: unknown) => this.#log.warn('a lease stays until it expires', { lease: id, error }));
+      await this.#dropLease(id);
     }
   }
 }

@@ -7,6 +7,7 @@ import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContentService, WriteAction, type WriteReply, type WriteRequest } from '../../proto/gen/containerd/content.ts';
 import { LeasesService } from '../../proto/gen/containerd/leases.ts';
 import { type ContainerdClient, rpcError, statusOf } from '../runtime/client.ts';
+import { orNothing } from '../runtime/context.ts';
 import type { BlobStore } from './blobs.ts';
 
 const pieceBytes = 1 << 20;
@@ -90,9 +91,9 @@ export class ContentStore implements BlobStore {
     }
   }
 
-  async receive({ digest, size }: Descriptor, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
+  async receive({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
     // The same for every attempt: that is how containerd knows what it has of it.
-    const ref = `tsorch-blob-${digest}`;
+    const ref = refOf(digest);
     await this.#keep(digest);
     const { writer, offset: start } = await this.#resume(ref, digest, size);
     if (writer === null) return told?.(size);
@@ -119,6 +120,12 @@ export class ContentStore implements BlobStore {
     }
   }
 
+  async received({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<number> {
+    if (await this.has(digest)) return size;
+    const found = await orNothing(this.#client.call(ContentService.status, { ref: refOf(digest) }));
+    return Math.min(found?.status?.offset ?? 0, size);
+  }
+
   /** Where to go on; no writer when the blob is here. */
   async #resume(ref: string, digest: string, size: number): Promise<{ readonly writer: Writer; readonly offset: number } | { readonly writer: null; readonly offset: 0 }> {
     for (let tries = 1; ; tries++) {
@@ -136,6 +143,10 @@ export class ContentStore implements BlobStore {
       }
     }
   }
+}
+
+function refOf(digest: string): string {
+  return `tsorch-blob-${digest}`;
 }
 
 /** A blob's next writer is let in when the one before has been taken note of as gone. */

@@ -1,7 +1,9 @@
 /** Image configurations: what runs, and what its layers unpack to. Pure. */
-import { parseJson, sha256 } from '../../lib/oci/manifest.ts';
-import { TsorchError } from '../../model/errors.ts';
+import { diffIdsOf } from '../../lib/oci/configuration.ts';
+import { parseJson } from '../../lib/oci/manifest.ts';
 import type { ImageConfig } from '../runtime/port.ts';
+
+export { chainIds } from '../../lib/oci/configuration.ts';
 
 /** A configuration as read: what runs, and the digests of the layers unpacked. */
 export interface ImageDocument {
@@ -9,22 +11,9 @@ export interface ImageDocument {
   readonly diffIds: readonly string[];
 }
 
-/** The name of a snapshot that has all layers up to each: the last one is the image's. */
-export function chainIds(diffIds: readonly string[]): readonly string[] {
-  const chain: string[] = [];
-  for (const diffId of diffIds) {
-    const parent = chain.at(-1);
-    chain.push(parent === undefined ? diffId : sha256(`${parent} ${diffId}`));
-  }
-  return chain;
-}
-
 export function parseImage(data: Uint8Array, what: string): ImageDocument {
-  const value = parseJson(data, what) as RawImage | null;
-  const diffIds = value?.rootfs?.diff_ids ?? [];
-  if (typeof value !== 'object' || value === null || !Array.isArray(diffIds) || !diffIds.every((id) => typeof id === 'string' && /^sha256:[0-9a-f]{64}$/.test(id))) {
-    throw new TsorchError('invalid', `${what} is not an image configuration`);
-  }
+  const diffIds = diffIdsOf(data, what);
+  const value = parseJson(data, what) as RawImage;
   const raw = value.config ?? {};
   const check = raw.Healthcheck;
   return {
@@ -60,7 +49,6 @@ interface RawImage {
   readonly architecture?: string;
   readonly os?: string;
   readonly variant?: string;
-  readonly rootfs?: { readonly diff_ids?: readonly string[] };
   readonly config?: {
     readonly Entrypoint?: readonly string[] | string | null;
     readonly Cmd?: readonly string[] | string | null;

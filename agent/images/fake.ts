@@ -11,7 +11,8 @@ import { readArchive } from './archive.ts';
 import { type BlobStore, chunks } from './blobs.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';
 import { Downloads } from './downloads.ts';
-import { pullImage } from './pull.ts';
+import { pullImage, type PullOptions as PullImageOptions, type Pulled } from './pull.ts';
+import { HostPushes } from './pushes.ts';
 import { arrival, collectRecords, namesToRemove } from './records.ts';
 import type { BlobSources } from './source.ts';
 
@@ -37,6 +38,18 @@ export class FakeImages implements Images {
   /** By normalised reference. */
   readonly #images = new Map<string, FakeImage>();
   readonly #watchers = new Set<() => void>();
+  readonly #brought = new Map<string, Pulled>();
+  readonly pushes = new HostPushes({
+    under: async (_push, task) => await task(this.#blobs, ''),
+    letGo: async () => {},
+    bring: (options) => this.#bring(options),
+    name: async (references, target, since) => {
+      const pulled = this.#brought.get(target.digest);
+      if (!pulled) throw new TsorchError('internal', `${target.digest} was named before it was here`);
+      for (const name of references) this.#images.set(normaliseReference(name), imageOf(pulled, 'archive', since));
+      this.#changed();
+    },
+  });
   #last = 0;
   readonly #blobs = new MemoryBlobs();
   readonly #downloads = new Downloads(6);
@@ -78,20 +91,10 @@ export class FakeImages implements Images {
     const over = new AbortController();
     try {
       const sources = (await Promise.all(this.#sources.map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
-      const { target, manifest, document } = await pullImage({
-        reference, name, sources, store: this.#blobs, downloads: this.#downloads, platform: hostPlatform(), emulated: () => false, clock: this.#clock, random: () => 0, signal,
-        progress: progress ?? (() => {}),
-        unpack: async (of, to, ready, unpacked) => {
-          checkCount(of, to);
-          for (const at of of.layers.keys()) {
-            await ready(at);
-            unpacked(at + 1);
-          }
-        },
-      });
-      const image: FakeImage = { digest: target.digest, size: sizeOf(manifest), chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, from: 'registry', since: this.#now() };
+      const pulled = await this.#bring({ reference, name, sources, store: this.#blobs, signal, progress: progress ?? (() => {}) });
+      const image = imageOf(pulled, pulled.arrival?.from ?? 'registry', pulled.arrival?.since ?? this.#now());
       const { registry, repository, tag, digest } = reference;
-      this.#images.set(`${registry}/${repository}@${target.digest}`, image);
+      this.#images.set(`${registry}/${repository}@${image.digest}`, image);
       const tagged = `${registry}/${repository}:${tag}`;
       if (tag !== undefined && (digest === undefined || !this.#images.has(tagged))) this.#images.set(tagged, image);
       this.#changed();
@@ -99,6 +102,21 @@ export class FakeImages implements Images {
     } finally {
       over.abort();
     }
+  }
+
+  async #bring(options: Pick<PullImageOptions, 'reference' | 'name' | 'sources' | 'store' | 'signal' | 'progress'>): Promise<Pulled> {
+    const pulled = await pullImage({
+      ...options, downloads: this.#downloads, platform: hostPlatform(), emulated: () => false, clock: this.#clock, random: () => 0,
+      unpack: async (of, to, ready, unpacked) => {
+        checkCount(of, to);
+        for (const at of of.layers.keys()) {
+          await ready(at);
+          unpacked(at + 1);
+        }
+      },
+    });
+    this.#brought.set(pulled.target.digest, pulled);
+    return pulled;
   }
 
   async load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]> {
@@ -172,6 +190,10 @@ function checkCount(manifest: Manifest, document: ImageDocument): void {
   if (manifest.layers.length !== document.diffIds.length) throw new TsorchError('invalid', `the image has ${manifest.layers.length} layers, but its configuration speaks of ${document.diffIds.length}`);
 }
 
+function imageOf({ target, manifest, document }: Pulled, from: FakeImage['from'], since: number): FakeImage {
+  return { digest: target.digest, size: sizeOf(manifest), chainId: chainIds(document.diffIds).at(-1) ?? '', config: document.config, from, since };
+}
+
 function sizeOf(manifest: Manifest): number {
   return [manifest.config, ...manifest.layers].reduce((sum, blob) => sum + blob.size, 0);
 }
@@ -196,7 +218,11 @@ class MemoryBlobs implements BlobStore {
     return digest;
   }
 
-  async receive({ digest, size }: Descriptor, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
+  async received({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<number> {
+    return this.#known.has(digest) ? size : (this.#partial.get(digest)?.length ?? 0);
+  }
+
+  async receive({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, open: (offset: number) => Promise<AsyncIterable<Uint8Array>>, told?: (bytes: number) => void): Promise<void> {
     if (this.#known.has(digest)) return told?.(size);
     let data = this.#partial.get(digest) ?? Buffer.alloc(0);
     try {

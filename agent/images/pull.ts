@@ -42,6 +42,8 @@ export interface Pulled {
   readonly path: readonly Descriptor[];
   readonly manifest: Manifest;
   readonly document: ImageDocument;
+  /** When and how the reference's tag was given, where the source knows better than we. */
+  readonly arrival?: SourceDocument['arrival'];
 }
 
 const mostNested = 4;
@@ -53,7 +55,8 @@ export async function pullImage(options: PullOptions): Promise<Pulled> {
   const { store, name, platform, emulated } = options;
   if (options.sources.length === 0) throw new TsorchError('unsupported', `this node pulls from nowhere, so ${name} must be loaded`, { hint: 'load it with `tsorch image load`' });
   const path: Descriptor[] = [];
-  let target: { readonly descriptor: Descriptor; readonly data: Buffer } = await manifestOf(options, options.reference);
+  let target: FoundManifest = await manifestOf(options, options.reference);
+  const { arrival } = target;
   path.push(target.descriptor);
   while (isIndex(target.descriptor)) {
     if (path.length > mostNested) throw new TsorchError('invalid', `${name} is an index that is nested too deeply`);
@@ -70,7 +73,7 @@ export async function pullImage(options: PullOptions): Promise<Pulled> {
   await layersOf(options, manifest, document);
   const [first] = path;
   if (!first) throw new TsorchError('internal', `${name} has no manifest`);
-  return { target: first, path, manifest, document };
+  return { target: first, path, manifest, document, ...(arrival ? { arrival } : {}) };
 }
 
 /** Images from before there were indexes, and indexes that are wrong, tell of their platform only here. */
@@ -81,14 +84,18 @@ export function checkPlatform({ config }: ImageDocument, host: Platform, emulate
   throw new TsorchError('unsupported', `image ${name} is for ${formatPlatform(own)}, and this node is ${formatPlatform(host)}`, { hint: 'build it for this platform, or say platform in the stack file so that it goes to a node that runs it' });
 }
 
-async function manifestOf(options: PullOptions, reference: ImageReference): Promise<{ readonly descriptor: Descriptor; readonly data: Buffer }> {
+interface FoundManifest extends Pick<SourceDocument, 'data' | 'arrival'> {
+  readonly descriptor: Descriptor;
+}
+
+async function manifestOf(options: PullOptions, reference: ImageReference): Promise<FoundManifest> {
   const { store, name } = options;
   const known = reference.digest !== undefined && (await store.has(reference.digest)) ? await store.read(reference.digest) : null;
   const document: SourceDocument = known === null ? await fetchManifest(options, reference) : { mediaType: mediaTypeOf(known), data: known };
   const descriptor = { mediaType: document.mediaType, digest: sha256(document.data), size: document.data.length };
   if (reference.digest !== undefined && descriptor.digest !== reference.digest) throw new TsorchError('invalid', `the manifest of ${name} is corrupt: it has the digest ${descriptor.digest}`);
   if (known === null) await store.write(descriptor.digest, descriptor.size, chunks(document.data));
-  return { descriptor, data: document.data };
+  return { descriptor, data: document.data, ...(document.arrival ? { arrival: document.arrival } : {}) };
 }
 
 /** A corrupt answer is like none. */

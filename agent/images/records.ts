@@ -15,6 +15,14 @@ export function arrival(from: NonNullable<ImageRecord['from']>, since: number): 
   return { [fromLabel]: from, [sinceLabel]: String(since) };
 }
 
+/**
+ * Labels of the tag of a pull: `known` is when another node got it. That a digest has this tag, as a reference with both says, may be long
+ * ago: then the tag is as old as can be, and none that was given since gives way to it.
+ */
+export function arrivalOfTag(known: Partial<Pick<ImageRecord, 'from' | 'since'>> | undefined, digest: string | undefined, now: number): Record<string, string> {
+  return arrival(known?.from ?? 'registry', known?.since ?? (digest === undefined ? now : 1));
+}
+
 export function arrivalOf(labels: Readonly<Record<string, string>>): Pick<ImageRecord, 'from' | 'since'> {
   const from = labels[fromLabel];
   const since = Number(labels[sinceLabel]);

@@ -6,6 +6,7 @@
 import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
 import type { Descriptor } from '../../lib/oci/manifest.ts';
 import type { ImageReference } from '../../lib/oci/reference.ts';
+import type { ImageName } from '../../model/image.ts';
 
 export interface BlobSource {
   /** For people: `registry.example.com`, `node-2`. */
@@ -26,6 +27,8 @@ export interface SourceDocument {
   readonly mediaType: string;
   /** Its bytes as they are, at most 4 MiB of them: they are what the digest is of. */
   readonly data: Buffer;
+  /** When and how it got the tag that it was asked by, where the source knows: a copy keeps it. */
+  readonly arrival?: Pick<ImageName, 'since' | 'from'>;
 }
 
 /** Who knows sources. Asked at the beginning of each pull; all answers together are tried in the order given. */

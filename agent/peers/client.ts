@@ -12,7 +12,7 @@ export interface PeerAddress {
 }
 
 export type PeerAnswer =
-  | { readonly kind: 'blob'; readonly size: number; readonly body: AsyncIterable<Uint8Array> }
+  | { readonly kind: 'blob'; readonly size: number; readonly body: AsyncIterable<Uint8Array>; /** Instead of reading it. */ readonly cancel: () => void }
   /** It has it, but sends enough already. */
   | { readonly kind: 'busy'; readonly retryMs: number }
   /** It fetches it itself. */
@@ -38,7 +38,7 @@ export class PeerClient {
     switch (response.statusCode) {
       case 200:
       case 206:
-        return { kind: 'blob', size: Number(response.headers['content-length']) + offset, body: bodyOf(response, peer, signal) };
+        return { kind: 'blob', size: Number(response.headers['content-length']) + offset, body: bodyOf(response, peer, signal), cancel: () => response.destroy() };
       case 202:
         response.resume();
         return { kind: 'coming' };

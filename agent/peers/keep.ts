@@ -5,6 +5,7 @@ import type { Credentials } from '../../lib/pki/credentials.ts';
 import { describeError } from '../../model/errors.ts';
 import type { ServedBlobs } from './blobs.ts';
 import { BlobServer } from './server.ts';
+import type { PeerSources } from './source.ts';
 
 /** The node's certificate while its programs run. */
 export interface NodeCredentials {
@@ -17,13 +18,14 @@ export interface NodeCredentials {
 export interface Peering {
   readonly blobs: ServedBlobs;
   readonly identity: NodeCredentials;
+  readonly sources: PeerSources;
   /** 0 picks one; null serves nothing, and fetches all the same. */
   readonly port: number | null;
   /** That may be sent; no limit unless told. */
   readonly bytesPerSecond?: number;
 }
 
-export interface KeepOptions extends Peering {
+export interface KeepOptions extends Omit<Peering, 'sources'> {
   readonly port: number;
   /** This host's on the underlay. */
   readonly address: string;

@@ -5,7 +5,9 @@
  * Every call is idempotent: an agent that died in the middle calls again and gets the same result.
  */
 import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
-import type { HeldImage } from '../../model/image.ts';
+import type { BlobState } from '../../model/api.ts';
+import type { BlobDescriptor, HeldImage } from '../../model/image.ts';
+import type { BlobSource } from '../images/source.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 
 export interface Runtime {
@@ -175,6 +177,32 @@ export interface ImageRecord {
   readonly since?: number;
 }
 
+/** What a push brings to a host by itself; everything else of it comes from other hosts, or is here. */
+export interface PushedImage {
+  readonly references: readonly string[];
+  readonly target: BlobDescriptor;
+  /** Manifest and configuration; on all hosts but the first they come from there. */
+  readonly documents: readonly { readonly digest: string; readonly text: string }[];
+}
+
+export interface CommitOptions {
+  /** When the names were given. */
+  readonly since: number;
+  /** Where what is not here comes from; null: from nowhere. */
+  readonly source: BlobSource | null;
+  readonly signal: AbortSignal;
+  readonly progress?: (progress: PullProgress) => void;
+}
+
+/** Images that people push, blob by blob. What has come for a push stays for a day, so that it can be gone on with. */
+export interface Pushes {
+  state(push: string, blobs: readonly Pick<BlobDescriptor, 'digest' | 'size'>[]): Promise<readonly BlobState[]>;
+  /** `data` begins at `offset`. `conflict` when less than that is here, `invalid` when the digest is another: then it begins anew. */
+  receive(push: string, blob: Pick<BlobDescriptor, 'digest' | 'size'>, offset: number, data: AsyncIterable<Uint8Array>): Promise<BlobState>;
+  /** Completes the images, unpacks them and gives them their names. */
+  commit(push: string, images: readonly PushedImage[], options: CommitOptions): Promise<void>;
+}
+
 /** Images on this host. */
 export interface Images {
   /** The image, unpacked; `not-found` when it is not here. */
@@ -185,6 +213,7 @@ export interface Images {
   /** Loads a docker-save or OCI-layout tar; returns the references it held. Layers already here are not written again. */
   load(archive: AsyncIterable<Uint8Array>, progress?: (message: string) => void): Promise<readonly string[]>;
   remove(reference: string): Promise<void>;
+  readonly pushes: Pushes;
   /** All of them, as masters and other nodes are told. */
   held(): Promise<readonly HeldImage[]>;
   /** Calls back whenever `held` may have changed, until the signal fires. */

@@ -5,6 +5,7 @@ import type { ExecStreamParams, LogsStreamParams } from '../../model/api.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
 import type { AgentsClient, OpenStream } from '../../proto/gen/tsorch/node.ts';
 import type { LogStore } from '../logs/store.ts';
+import type { PeerSources } from '../peers/source.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { Images, Runtime } from '../runtime/port.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -12,6 +13,7 @@ import { serveExec } from './exec.ts';
 import { FrameStream } from './frames.ts';
 import { serveImageList, serveImageLoad, serveImageRemove } from './images.ts';
 import { serveLogs } from './logs.ts';
+import { servePushBlob, servePushCommit, servePushState } from './pushes.ts';
 import { serveVolumeCreate, serveVolumeList, serveVolumeRemove, serveVolumeUsage } from './volumes.ts';
 
 export interface StreamContext {
@@ -20,6 +22,8 @@ export interface StreamContext {
   readonly runtime: Runtime;
   readonly images: Images;
   readonly volumes: Volumes;
+  /** Where images come from that other nodes have; null: not from there. */
+  readonly peers: PeerSources | null;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -57,6 +61,12 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveImageList(stream, context);
     case 'image-rm':
       return serveImageRemove(stream, params as { reference?: unknown }, context);
+    case 'push-state':
+      return servePushState(stream, params as object, context);
+    case 'push-blob':
+      return servePushBlob(stream, params as object, context);
+    case 'push-commit':
+      return servePushCommit(stream, params as object, context);
     case 'volume-list':
       return serveVolumeList(stream, context);
     case 'volume-rm':

@@ -13,9 +13,11 @@ import type { ManifestSettings } from '../../agent/manifests/open.ts';
 import { LinuxPodNetwork } from '../../agent/network/linux.ts';
 import { gatewayAddress } from '../../agent/network/port.ts';
 import type { ServedBlobs } from '../../agent/peers/blobs.ts';
+import { PeerClient } from '../../agent/peers/client.ts';
 import { ContentBlobs } from '../../agent/peers/content.ts';
 import { defaultPeerRate } from '../../agent/peers/rate.ts';
 import { defaultBlobPort } from '../../agent/peers/server.ts';
+import { PeerSources } from '../../agent/peers/source.ts';
 import { readCgroupLayout } from '../../agent/runtime/cgroup.ts';
 import { ContainerdClient } from '../../agent/runtime/client.ts';
 import { openContainerdRuntime } from '../../agent/runtime/containerd.ts';
@@ -122,14 +124,18 @@ async function join(setting: Omit<Setting, 'identity'>, signal: AbortSignal): Pr
 }
 
 async function agent({ args, manifests, identity }: Setting, log: Log, signal: AbortSignal): Promise<void> {
-  const { options, containerd, blobs, close } = await openHost(args, identity?.current.nodeId ?? aloneId, log, signal);
+  const client = identity ? new PeerClient(() => identity.credentials) : null;
+  const peers = client ? new PeerSources({ client, clock, random: Math.random, log: log.child('peers') }) : null;
+  const { options, containerd, blobs, close } = await openHost(args, identity?.current.nodeId ?? aloneId, log, signal, peers);
   try {
     const running = await runAgent({
       ...options, labels: engineLabels(containerd), version: ownVersion(), nodeLabels: args.labels, ...(manifests ? { manifests } : {}),
-      ...(identity ? { master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() }, peering: { blobs, identity, ...(await peeringOf(args, options.address)) } } : {}),
+      ...(identity ? { master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() } } : {}),
+      ...(identity && peers ? { peering: { blobs, identity, sources: peers, ...(await peeringOf(args, options.address)) } } : {}),
     });
     await running.done;
   } finally {
+    client?.close();
     await close();
   }
 }
@@ -152,7 +158,7 @@ async function proxy({ args, identity }: Setting, log: Log, signal: AbortSignal)
 }
 
 /** Containerd, images and network of this host, ready. */
-async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal): Promise<{ readonly options: HostOptions; readonly containerd: string; readonly blobs: ServedBlobs; readonly close: () => Promise<void> }> {
+async function openHost(args: HostArguments, nodeId: string, log: Log, signal: AbortSignal, peers: PeerSources | null): Promise<{ readonly options: HostOptions; readonly containerd: string; readonly blobs: ServedBlobs; readonly close: () => Promise<void> }> {
   const daemon = await startContainerd({ stateDir: args.stateDir, runDir: args.runDir, log: log.child('containerd'), clock, signal });
   const client = new ContainerdClient({ socket: daemon.socket });
   const prefix = await cgroupPrefix(args);
@@ -160,14 +166,15 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   const registries = new RegistriesFile(args.registryConfig);
   // What is wrong in it is told now, and not by the first pod.
   if (args.teardown !== true) await registries.read();
-  const sources = [new RegistrySources({ registries: () => registries.read(), env: process.env, clock, random: Math.random })];
+  // What another node has need not come from outside.
+  const sources = [...(peers ? [peers] : []), new RegistrySources({ registries: () => registries.read(), env: process.env, clock, random: Math.random })];
   const images = new ContainerdImages({ client, runDir: args.runDir, sources, clock, log: log.child('images') });
   await images.sweep();
   const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: path.join(args.runDir, 'netns') });
   return {
     options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (args.master === undefined ? await ownAddress() : await addressTowards(new URL(masterUrl(args.master)).hostname)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
     containerd: daemon.version,
-    blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: (digest) => images.downloads.coming(digest) }),
+    blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: (digest) => images.downloads.coming(digest) && peers?.seeks(digest) !== true }),
     async close() {
       await daemon.done;
       client.close();
@@ -181,7 +188,7 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   const prefix = await cgroupPrefix(args);
   const work = new AbortController();
   try {
-    const { options, close } = await openHost(args, identity?.nodeId ?? 'none', log, AbortSignal.any([signal, work.signal]));
+    const { options, close } = await openHost(args, identity?.nodeId ?? 'none', log, AbortSignal.any([signal, work.signal]), null);
     await teardownHost(options);
     work.abort();
     await close();

@@ -59,7 +59,7 @@ function nodesOf(context: Context, wanted: Query): Node[] {
 }
 
 /** Writes to all at the pace of the slowest that is still there. */
-async function feed(body: Readable, streams: readonly DataStream[], gone: AbortSignal): Promise<void> {
+export async function feed(body: Readable, streams: readonly DataStream[], gone: AbortSignal): Promise<void> {
   for await (const part of body as AsyncIterable<Buffer>) {
     if (gone.aborted) break;
     for (let at = 0; at < part.length; at += chunk) {
@@ -91,7 +91,7 @@ async function report(node: Node, stream: DataStream, out: Out): Promise<void> {
   }
 }
 
-async function collectMessages<T>(stream: DataStream): Promise<T[]> {
+export async function collectMessages<T>(stream: DataStream): Promise<T[]> {
   const messages: T[] = [];
   for await (const frame of framesOf(stream)) {
     if (frame.$case === 'message') messages.push(JSON.parse(frame.value) as T);

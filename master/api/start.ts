@@ -13,6 +13,7 @@ import { imageRoutes } from './images.ts';
 import { logsRoutes } from './logs.ts';
 import { nodeRoutes } from './nodes.ts';
 import { podRoutes } from './pods.ts';
+import { pushRoutes } from './pushes.ts';
 import { renewRoutes } from './renew.ts';
 import { createServer, secureContext } from './server.ts';
 import { serviceRoutes } from './services.ts';
@@ -54,6 +55,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     nodeRoutes(server, context, view);
     volumeRoutes(server, context);
     imageRoutes(server, context);
+    pushRoutes(server, context);
     tokenRoutes(server, context, trust, options.grpcPort, () => nextSubnet(context.world.maps));
     renewRoutes(server, context, trust, options.identify);
     logsRoutes(server, context);

@@ -63,14 +63,21 @@ export class ImageInventory {
     return [...(this.#held.get(node)?.values() ?? [])];
   }
 
+  /** Digests of all blobs that a node has. */
+  blobsOf(node: string): ReadonlySet<string> {
+    return new Set(this.images(node).flatMap((image) => [...blobsOf(image)]));
+  }
+
   /** What was called so last; nodes may still have what was called so before. */
   named(name: string): NamedImage | null {
     let best: NamedImage | null = null;
     for (const images of this.#held.values()) {
       for (const { target, names } of images.values()) {
-        const since = names.find((each) => each.name === name)?.since;
-        if (since === undefined) continue;
-        if (!best || since > best.since || (since === best.since && target.digest > best.target.digest)) best = { target, since };
+        const found = names.find((each) => each.name === name);
+        if (!found) continue;
+        const { since, from } = found;
+        if (best && (since < best.since || (since === best.since && target.digest <= best.target.digest))) continue;
+        best = { target, since, ...(from === undefined ? {} : { from }) };
       }
     }
     return best;

@@ -103,6 +103,20 @@ export interface WriteReply {
   digest: string;
 }
 
+export interface StatusRequest {
+  ref: string;
+}
+
+export interface StatusReply {
+  status: IngestStatus | undefined;
+}
+
+export interface IngestStatus {
+  ref: string;
+  offset: number;
+  total: number;
+}
+
 export interface AbortRequest {
   ref: string;
 }
@@ -995,6 +1009,197 @@ export const WriteReply: MessageFns<WriteReply> = {
   },
 };
 
+function createBaseStatusRequest(): StatusRequest {
+  return { ref: "" };
+}
+
+export const StatusRequest: MessageFns<StatusRequest> = {
+  encode(message: StatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ref !== "") {
+      writer.uint32(10).string(message.ref);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ref = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatusRequest>): StatusRequest {
+    return StatusRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusRequest>): StatusRequest {
+    const message = createBaseStatusRequest();
+    message.ref = object.ref ?? "";
+    return message;
+  },
+};
+
+function createBaseStatusReply(): StatusReply {
+  return { status: undefined };
+}
+
+export const StatusReply: MessageFns<StatusReply> = {
+  encode(message: StatusReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== undefined) {
+      IngestStatus.encode(message.status, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatusReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatusReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.status = IngestStatus.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatusReply>): StatusReply {
+    return StatusReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusReply>): StatusReply {
+    const message = createBaseStatusReply();
+    message.status = (object.status !== undefined && object.status !== null)
+      ? IngestStatus.fromPartial(object.status)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseIngestStatus(): IngestStatus {
+  return { ref: "", offset: 0, total: 0 };
+}
+
+export const IngestStatus: MessageFns<IngestStatus> = {
+  encode(message: IngestStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ref !== "") {
+      writer.uint32(26).string(message.ref);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(32).int64(message.offset);
+    }
+    if (message.total !== 0) {
+      writer.uint32(40).int64(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IngestStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIngestStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ref = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.total = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IngestStatus>): IngestStatus {
+    return IngestStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IngestStatus>): IngestStatus {
+    const message = createBaseIngestStatus();
+    message.ref = object.ref ?? "";
+    message.offset = object.offset ?? 0;
+    message.total = object.total ?? 0;
+    return message;
+  },
+};
+
 function createBaseAbortRequest(): AbortRequest {
   return { ref: "" };
 }
@@ -1088,6 +1293,15 @@ export const ContentService = {
     responseSerialize: (value: ReadReply): Buffer => Buffer.from(ReadReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReadReply => ReadReply.decode(value),
   },
+  status: {
+    path: "/containerd.services.content.v1.Content/Status" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StatusRequest): Buffer => Buffer.from(StatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StatusRequest => StatusRequest.decode(value),
+    responseSerialize: (value: StatusReply): Buffer => Buffer.from(StatusReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StatusReply => StatusReply.decode(value),
+  },
   write: {
     path: "/containerd.services.content.v1.Content/Write" as const,
     requestStream: true as const,
@@ -1113,6 +1327,7 @@ export interface ContentServer extends UntypedServiceImplementation {
   update: handleUnaryCall<UpdateContentRequest, InfoReply>;
   list: handleServerStreamingCall<ListContentRequest, ListContentReply>;
   read: handleServerStreamingCall<ReadRequest, ReadReply>;
+  status: handleUnaryCall<StatusRequest, StatusReply>;
   write: handleBidiStreamingCall<WriteRequest, WriteReply>;
   abort: handleUnaryCall<AbortRequest, Empty>;
 }
@@ -1153,6 +1368,21 @@ export interface ContentClient extends Client {
   ): ClientReadableStream<ListContentReply>;
   read(request: ReadRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadReply>;
   read(request: ReadRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ReadReply>;
+  status(
+    request: StatusRequest,
+    callback: (error: ServiceError | null, response: StatusReply) => void,
+  ): ClientUnaryCall;
+  status(
+    request: StatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StatusReply) => void,
+  ): ClientUnaryCall;
+  status(
+    request: StatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StatusReply) => void,
+  ): ClientUnaryCall;
   write(): ClientDuplexStream<WriteRequest, WriteReply>;
   write(options: Partial<CallOptions>): ClientDuplexStream<WriteRequest, WriteReply>;
   write(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<WriteRequest, WriteReply>;

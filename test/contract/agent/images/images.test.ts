@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeImages } from '../../../../agent/images/fake.ts';
 import type { Images } from '../../../../agent/runtime/port.ts';
@@ -75,9 +75,9 @@ function imagesContract(name: string, open: () => Promise<Subject>): void {
       await clear();
     });
 
-    test('a whole archive gzipped, in pieces of any size', async () => {
+    test.each([['gzip', gzipSync], ['zstd', zstdCompressSync]])('a whole archive compressed by %s, in pieces of any size', async (_, compress) => {
       const { images } = subject;
-      const archive = gzipSync(await dockerArchive(image, ['zipped']));
+      const archive = compress(await dockerArchive(image, ['zipped']));
       expect(await images.load(asStream(archive, 7919))).toEqual(['docker.io/library/zipped:latest']);
       expect(await images.load(asStream(await ociArchive(image, 'r/tiny:1'), 1000))).toEqual(['docker.io/r/tiny:1']);
       await clear();
