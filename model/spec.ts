@@ -42,8 +42,10 @@ export interface FileObjectSpec {
   readonly external: boolean;
   /** base64; absent when external. */
   readonly content?: string;
-  /** `sha256:…` of the content; absent when external. */
+  /** `sha256:…` of the content (of a template, of `golang:` and it); absent when external. */
   readonly digest?: string;
+  /** The content is a template of Go's, filled in for each pod. */
+  readonly template?: 'golang';
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -171,7 +173,10 @@ export interface ContainerSpec {
   /** Absent: the image's. An empty array clears the image's. */
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
-  /** `null` values take nothing from the outside and unset the image's variable. */
+  /**
+   * `null` values take nothing from the outside and unset the image's variable. Here, in mounts and in the pod's host name Swarm's
+   * templates (`{{.Task.Slot}}`) stand as they were written: they are filled in with the pod's node, see model/template.
+   */
   readonly env: Readonly<Record<string, string | null>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;

@@ -6,6 +6,7 @@ import { expressionProblem } from '../../model/constraint/check.ts';
 import { neverPlaced } from '../../model/constraint/never.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { containersOf, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import { templateProblem } from '../../model/template/pod.ts';
 import { suggest } from '../api/suggest.ts';
 import type { Maps } from '../world.ts';
 
@@ -67,6 +68,8 @@ function checkService(spec: StackSpec, service: ServiceSpec, path: string, known
       }
     }
   }
+  const template = templateProblem(service);
+  if (template !== null) throw new TsorchError('invalid', `${path}: ${template}`, { path, hint: 'the names are .Service.ID .Name .Labels, .Node.ID .Hostname .Platform, .Task.ID .Name .Slot' });
   const never = neverPlaced(service.placement);
   if (never) throw new TsorchError('invalid', `${path}: no node can ever match: ${never.message}`, { path: `${path}.deploy.placement.constraints`, hint: 'change or remove one of the constraints' });
 }

@@ -2,6 +2,7 @@
 import { fileObjectKey, makeAssignment } from '../../model/assign.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import type { Pod } from '../../model/pod.ts';
+import type { FileObjectSpec, FileReference } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
 
 /** Null while something it refers to is not in the maps (yet): the next change brings it up again. */
@@ -9,11 +10,23 @@ export function buildAssignment(maps: Maps, pod: Pod): Assignment | null {
   const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
   if (!spec) return null;
   return makeAssignment(pod, spec, {
-    content: (kind, { source, digest }) => (kind === 'secret' ? maps.secrets : maps.configs).get(fileObjectKey(source, digest ?? ''))?.value.content,
+    content: (kind, reference) => objectOf(maps, kind, reference)?.content,
+    isTemplate: (kind, reference) => objectOf(maps, kind, reference)?.template !== undefined,
     volume: (name) => {
       const volume = maps.volumes.get(name)?.value;
       return volume && { driver: volume.driver, driverOpts: volume.driverOpts };
     },
+    node: nodeFacts(maps, pod.node),
     ports: maps.servicestatus.get(pod.service)?.value.ports ?? [],
   });
+}
+
+function objectOf(maps: Maps, kind: 'secret' | 'config', { source, digest }: FileReference): FileObjectSpec | undefined {
+  return (kind === 'secret' ? maps.secrets : maps.configs).get(fileObjectKey(source, digest ?? ''))?.value;
+}
+
+function nodeFacts(maps: Maps, id: string | null): { readonly hostname: string; readonly os: string; readonly arch: string } | undefined {
+  const node = id === null ? undefined : maps.nodes.get(id)?.value;
+  const status = id === null ? undefined : maps.nodestatus.get(id)?.value;
+  return node && { hostname: node.name, os: status?.os ?? '', arch: status?.arch ?? '' };
 }

@@ -80,7 +80,7 @@ export function decide(input: DecideInput): Decision {
       const pod = newPod(local, slot, id, input);
       const ip = local.service.spec.template.networkMode === 'pod' ? addresses.next() : { ok: null };
       if ('ok' in ip) lastIp = ip.ok ?? lastIp;
-      const assignment = 'ok' in ip ? assignmentOf(local, { ...pod, ip: ip.ok }, given) : null;
+      const assignment = 'ok' in ip ? assignmentOf(local, { ...pod, ip: ip.ok }, given, host) : null;
       if (assignment) create.push(assignment);
       else waiting.push({ service: local, pod, message: 'exhausted' in ip ? ip.exhausted : 'waiting for the content of its secrets, which only its manifest has' });
     }
@@ -112,9 +112,10 @@ function newPod({ stack, service }: LocalService, slot: number, id: string, { ho
 }
 
 /** Null while the content of a secret is not known. */
-export function assignmentOf({ stack, service }: LocalService, pod: Pod, given: Given): LocalAssignment | null {
+export function assignmentOf({ stack, service }: LocalService, pod: Pod, given: Given, host: ManifestHost): LocalAssignment | null {
   const { secrets, configs, volumes } = stack.spec;
   const contents = { secret: contentsOf(secrets), config: contentsOf(configs) };
+  const templates = { secret: templatesOf(secrets), config: templatesOf(configs) };
   const byName = new Map(Object.values(volumes).map((volume) => [volume.name, volume]));
   const assignment = makeAssignment(pod, service.spec, {
     content: (kind, { source }) => contents[kind].get(source),
@@ -122,6 +123,8 @@ export function assignmentOf({ stack, service }: LocalService, pod: Pod, given: 
       const volume = byName.get(name);
       return volume && { driver: volume.driver, driverOpts: volume.driverOpts };
     },
+    isTemplate: (kind, { source }) => templates[kind].has(source),
+    node: { hostname: host.name, os: host.target.os, arch: host.target.arch },
     ports: given.ports[service.id] ?? [],
   });
   return assignment && { ...assignment, manifest: { source: stack.source, origin: stack.origin } };
@@ -129,6 +132,10 @@ export function assignmentOf({ stack, service }: LocalService, pod: Pod, given: 
 
 function contentsOf(objects: Readonly<Record<string, { readonly name: string; readonly content?: string }>>): ReadonlyMap<string, string | undefined> {
   return new Map(Object.values(objects).map(({ name, content }) => [name, content]));
+}
+
+function templatesOf(objects: Readonly<Record<string, { readonly name: string; readonly template?: 'golang' }>>): ReadonlySet<string> {
+  return new Set(Object.values(objects).flatMap(({ name, template }) => (template === undefined ? [] : [name])));
 }
 
 function giveVips({ host, services, given }: DecideInput): Given {

@@ -165,7 +165,7 @@ const service = Type.Object({
 
 const network = Type.Object({ name, external: Type.Boolean(), internal: Type.Boolean(), driver: text, driverOpts: map, labels: map }, exact);
 const volume = Type.Object({ name, external: Type.Boolean(), driver: text, driverOpts: map, labels: map }, exact);
-const fileObject = Type.Object({ name, external: Type.Boolean(), content: Type.Optional(Type.String()), digest: Type.Optional(text), labels: map }, exact);
+const fileObject = Type.Object({ name, external: Type.Boolean(), content: Type.Optional(Type.String()), digest: Type.Optional(text), template: Type.Optional(Type.Literal('golang')), labels: map }, exact);
 
 export const StackSchema = Type.Object({
   name, services: named(service, stackLimits.services), networks: named(network, stackLimits.networks), volumes: named(volume, stackLimits.volumes),

@@ -1018,7 +1018,7 @@ export type ComposeSecret = {
   readonly file?: string;
   readonly labels?: { readonly [name: string]: string };
   readonly name?: string;
-  /** refused: contents are taken to the letter. Instead: use interpolation with content */
+  /** works: golang: filled in for every pod, see Templates */
   readonly template_driver?: string;
   readonly [key: `x-${string}`]: Json;
 };
@@ -1030,7 +1030,7 @@ export type ComposeConfig = {
   readonly file?: string;
   readonly labels?: { readonly [name: string]: string };
   readonly name?: string;
-  /** refused: contents are taken to the letter. Instead: use interpolation with content */
+  /** works: golang: filled in for every pod, see Templates */
   readonly template_driver?: string;
   readonly [key: `x-${string}`]: Json;
 };

@@ -24,6 +24,7 @@ ${pods}
 ${table(own(serviceKeys, true, sharing))}
 ${sharing.flatMap((key) => objects('services.*', { [key]: serviceKeys[key] as Field })).join('\n')}
 ${devices}
+${templates}
 ${tail}`;
 }
 
@@ -141,6 +142,16 @@ and \`driver: cdi\` takes CDI names as \`device_ids\`. As many of the counted re
 \`generic_resources\` reserves what nodes count by any name.
 `;
 
+const templates = `## Templates
+As in Swarm, \`environment\`, \`hostname\`, sources of bind mounts, targets of mounts and labels of anonymous volumes may be templates of Go's, filled in when a pod has its node:
+\`{{.Service.ID}}\` and \`{{.Service.Name}}\` (\`STACK_SERVICE\`), \`{{.Service.Labels.x}}\` (of \`deploy.labels\`), \`{{index .Service.Labels "a.b"}}\`, \`{{.Node.ID}}\`, \`{{.Node.Hostname}}\`,
+\`{{.Node.Platform.OS}}\` and \`.Architecture\`, \`{{.Task.ID}}\` (the pod's), \`{{.Task.Name}}\` (\`STACK_SERVICE.SLOT.ID\`), \`{{.Task.Slot}}\` (a node's id for global services). A text is a template when
+it names one of the three; other braces are text. \`if\`, \`with\`, \`range\`, variables, pipelines and Go's functions work (but for \`call\`, \`html\`, \`js\`, \`define\`), and \`join SEPARATOR TEXTS…\`. Mistakes,
+such as a label that is not there, are errors when the file is read. A volume's \`name: data-{{.Task.Slot}}\` is \`x-per-replica: true\`.
+With \`template_driver: golang\` the content of a secret or config is one, which also knows \`{{env "NAME"}}\`, \`{{secret "TARGET"}}\` and \`{{config "TARGET"}}\` of the container that has it;
+a config with a secret in it is kept like a secret.
+`;
+
 const tail = `## How files become one
 - \`-f a -f b\`: mappings merge key by key; lists are appended without repetitions; \`command\`, \`entrypoint\` and \`healthcheck.test\` are
   replaced; \`ports\` are one entry per address, number and protocol, \`volumes\`, \`secrets\`, \`configs\` and \`devices\` one per place they are
@@ -165,7 +176,6 @@ In env files, single quotes keep the text; double quotes know \`\\n \\r \\t \\\\
   \`service_completed_successfully\`, only when it fails.
 - \`mode\` of secrets and configs: \`0440\` and \`"0440"\` are octal, as Docker reads them.
 - The stack's name: \`-p\`, \`COMPOSE_PROJECT_NAME\`, \`name:\`, the directory's name in small letters.
-- Templates of Swarm such as \`{{.Node.Hostname}}\` are refused in \`environment\` and \`hostname\`.
 
 ## Limits
 One file: 1 MiB (callers may allow up to 10 MiB); 64 levels; 1000 aliases; 100 documents; 500,000 values with aliases unfolded (100,000 before, in files

@@ -41,7 +41,7 @@ const secret = object({
   content: works(string),
   labels: works(labels),
   name: works(string),
-  template_driver: refused(string, 'contents are taken to the letter', 'use interpolation with content'),
+  template_driver: works(string, 'golang: filled in for every pod, see Templates'),
 });
 
 const config = object({
@@ -51,7 +51,7 @@ const config = object({
   file: works(path),
   labels: works(labels),
   name: works(string),
-  template_driver: refused(string, 'contents are taken to the letter', 'use interpolation with content'),
+  template_driver: works(string, 'golang: filled in for every pod, see Templates'),
 });
 
 function resources(of: Shape, most: number): Shape {

@@ -11,6 +11,7 @@ import { makeFileReferences, makeMounts } from './mounts.ts';
 import { makeNamespaces } from './namespaces.ts';
 import { makeImage, makePull } from './pull.ts';
 import type { Reader } from './reader.ts';
+import { checkPayloads } from './templates.ts';
 
 export interface MadeContainer {
   readonly spec: ContainerSpec;
@@ -24,8 +25,8 @@ export function makeContainer(of: Reader, name: string, context: StackContext, s
   const workingDir = of.text('working_dir');
   const user = of.text('user');
   const healthcheck = makeHealthcheck(of);
-  const postStart = makeHooks(of.at('post_start'));
-  const preStop = makeHooks(of.at('pre_stop'));
+  const postStart = makeHooks(of.at('post_start'), scope.sample);
+  const preStop = makeHooks(of.at('pre_stop'), scope.sample);
   const stopSignal = makeSignal(of);
   const shmSize = of.bytes('shm_size');
   const oomScoreAdj = of.number('oom_score_adj');
@@ -43,7 +44,7 @@ export function makeContainer(of: Reader, name: string, context: StackContext, s
     ...makePull(of),
     ...(entrypoint === undefined ? {} : { entrypoint }),
     ...(command === undefined ? {} : { command }),
-    env: makeEnv(of.at('environment')),
+    env: makeEnv(of.at('environment'), scope.sample),
     labels: of.pairs('labels'),
     annotations: of.pairs('annotations'),
     ...(workingDir ? { workingDir } : {}),
@@ -77,6 +78,7 @@ export function makeContainer(of: Reader, name: string, context: StackContext, s
     ...(runtime ? { runtime } : {}),
     ...(logging === undefined ? {} : { logging }),
   };
+  checkPayloads(name, spec, scope.sample, context);
   return { spec, reservations: { ...reservations, ...(Object.keys(generic).length > 0 ? { generic } : {}) } };
 }
 

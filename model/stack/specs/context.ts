@@ -1,7 +1,10 @@
 /** What a service's spec needs to know of the rest of the stack. */
 import type { Session } from '../assemble/context.ts';
+import type { Mark } from '../parse/tree.ts';
+import type { Path } from '../path.ts';
 import type { Reader } from './reader.ts';
 import type { PodPlan } from './pods/plan.ts';
+import type { TemplateContext } from '../../template/swarm.ts';
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
 
 /** A network of the file; `hostMode` is Docker's predefined `host` or `none`, which is no network. */
@@ -10,15 +13,25 @@ export interface NamedNetwork {
   readonly hostMode: 'host' | 'none' | null;
 }
 
+export interface MadeVolume {
+  readonly spec: VolumeSpec;
+  /** Every slot of a service that mounts it has one of its own. */
+  readonly perReplica: boolean;
+}
+
+export interface MadeFileObject {
+  readonly spec: FileObjectSpec;
+  /** With `template_driver`: what is filled in, and where it stands. */
+  readonly template?: { readonly text: string; readonly at: (offset: number) => Mark; readonly path: Path | null };
+}
+
 export interface StackContext {
   readonly session: Session;
   readonly stack: string;
   readonly networks: ReadonlyMap<string, NamedNetwork>;
-  readonly volumes: ReadonlyMap<string, VolumeSpec>;
-  /** Volumes of which every slot has one. */
-  readonly perReplica: ReadonlySet<string>;
-  readonly secrets: ReadonlyMap<string, FileObjectSpec>;
-  readonly configs: ReadonlyMap<string, FileObjectSpec>;
+  readonly volumes: ReadonlyMap<string, MadeVolume>;
+  readonly secrets: ReadonlyMap<string, MadeFileObject>;
+  readonly configs: ReadonlyMap<string, MadeFileObject>;
   readonly services: ReadonlySet<string>;
   readonly pods: PodPlan;
   /** A service of the stack as it was written. */
@@ -44,4 +57,6 @@ export interface PodScope {
   /** Names of its containers, without those that run before them. */
   readonly containers: ReadonlySet<string>;
   readonly volumes: ReadonlyMap<string, PodVolume>;
+  /** What Swarm's templates are tried with. */
+  readonly sample: TemplateContext;
 }

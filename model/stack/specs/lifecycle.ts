@@ -1,5 +1,6 @@
 /** `healthcheck` with Docker's defaults, hooks, and `x-probes` with Kubernetes'. */
 import type { Healthcheck, HealthcheckOverride, Hook, Probe } from '../../spec.ts';
+import type { TemplateContext } from '../../template/swarm.ts';
 import { isAddress } from '../values/address.ts';
 import { makeEnv } from './environment.ts';
 import type { Reader } from './reader.ts';
@@ -42,7 +43,7 @@ function testOf(check: Reader): Healthcheck['test'] | undefined {
   return words[0] === 'CMD' ? { kind: 'exec', argv: words.slice(1) } : { kind: 'shell', command: words[1] ?? '' };
 }
 
-export function makeHooks(list: Reader): readonly Hook[] | undefined {
+export function makeHooks(list: Reader, sample: TemplateContext): readonly Hook[] | undefined {
   const made = list.items().flatMap((item): readonly Hook[] => {
     const argv = item.strings('command');
     if (!argv || argv.length === 0) {
@@ -53,7 +54,7 @@ export function makeHooks(list: Reader): readonly Hook[] | undefined {
     const workingDir = item.text('working_dir');
     return [{
       command: { kind: 'exec', argv }, ...(user ? { user } : {}), ...(workingDir ? { workingDir } : {}),
-      env: makeEnv(item.at('environment')), privileged: item.flag('privileged') ?? false,
+      env: makeEnv(item.at('environment'), sample), privileged: item.flag('privileged') ?? false,
     }];
   });
   return made.length > 0 ? made : undefined;

@@ -1,10 +1,11 @@
 /** `volumes`, `tmpfs`, `secrets` and `configs` of a service. */
-import type { FileObjectSpec, FileReference, MountSpec } from '../../spec.ts';
+import type { FileReference, MountSpec } from '../../spec.ts';
 import { didYouMean } from '../suggest.ts';
 import { parseBytes } from '../values/bytes.ts';
 import { hasParentSegment, isAbsolute, normalise } from '../values/paths.ts';
-import type { PodScope, PodVolume, StackContext } from './context.ts';
+import type { MadeFileObject, PodScope, PodVolume, StackContext } from './context.ts';
 import { imageProblem } from './image.ts';
+import { checkTemplate } from './templates.ts';
 import type { Reader } from './reader.ts';
 
 export function makeMounts(service: Reader, context: StackContext, scope: PodScope): readonly MountSpec[] {
@@ -21,7 +22,7 @@ export function makeMounts(service: Reader, context: StackContext, scope: PodSco
     made.push(mount);
   }
   // What the service says itself wins over what it borrows.
-  for (const mount of borrowed(service, context)) {
+  for (const mount of borrowed(service, context, scope)) {
     if (!taken.has(mount.target)) made.push(mount);
     taken.add(mount.target);
   }
@@ -29,7 +30,7 @@ export function makeMounts(service: Reader, context: StackContext, scope: PodSco
 }
 
 /** `volumes_from`: the mounts of other services of the stack, those that two pods can share. */
-function borrowed(service: Reader, context: StackContext): readonly MountSpec[] {
+function borrowed(service: Reader, context: StackContext, scope: PodScope): readonly MountSpec[] {
   return service.at('volumes_from').items().flatMap((item): readonly MountSpec[] => {
     const [name = '', mode = 'rw', more] = item.node?.kind === 'scalar' ? item.node.text.split(':') : [];
     const lender = context.tree(name);
@@ -39,7 +40,7 @@ function borrowed(service: Reader, context: StackContext): readonly MountSpec[] 
     else if (lender.path?.key === service.path?.key) item.error(`the service ${name} cannot borrow from itself`);
     else {
       if (lender.at('volumes_from').items().length > 0) item.warn(`what ${name} borrows by volumes_from itself is not passed on`, 'name that service too');
-      const lent = lender.at('volumes').items().map((volume) => makeVolumeMount(volume, context, noScope)).filter((mount) => mount !== null);
+      const lent = lender.at('volumes').items().map((volume) => makeVolumeMount(volume, context, { ...scope, volumes: noVolumes })).filter((mount) => mount !== null);
       const shared = lent.filter((mount) => mount.kind === 'bind' || (mount.kind === 'volume' && mount.volume !== undefined));
       if (shared.length < lent.length) item.error(`an anonymous volume or tmpfs of ${name} cannot be shared`, 'give the volume a name');
       return shared.map((mount) => (mode === 'ro' ? { ...mount, readOnly: true } : mount));
@@ -49,19 +50,20 @@ function borrowed(service: Reader, context: StackContext): readonly MountSpec[] 
 }
 
 /** Borrowed mounts are judged where they are lent: directories of another pod are not for here. */
-const noScope: PodScope = { containers: new Set(), volumes: new Map() };
+const noVolumes = new Map<string, PodVolume>();
 
 function makeVolumeMount(item: Reader, context: StackContext, scope: PodScope): MountSpec | null {
   const target = checkTarget(item, item.text('target'));
   const kind = item.text('type');
   if (target === null || kind === undefined) return null;
   const readOnly = item.flag('read_only') ?? false;
+  checkTemplate(item.at('target'), target, scope.sample);
   for (const other of ['bind', 'volume', 'tmpfs', 'image'] as const) {
     if (other !== kind && item.at(other).entries.size > 0) item.at(other).error(`${other} says nothing about a mount of type ${kind}`, 'remove it, or change type');
   }
   if (kind !== 'volume' && item.flag('x-per-replica') === true) item.at('x-per-replica').error(`x-per-replica says nothing about a mount of type ${kind}`, 'it is for named volumes');
   switch (kind) {
-    case 'bind': return makeBind(item, target, readOnly);
+    case 'bind': checkTemplate(item.at('source'), item.text('source') ?? '', scope.sample); return makeBind(item, target, readOnly);
     case 'volume': return makeVolumeUse(item, target, readOnly, context, scope);
     case 'image': return makeImageMount(item, target);
     case 'tmpfs': {
@@ -111,6 +113,7 @@ function makeVolumeUse(item: Reader, target: string, readOnly: boolean, context:
   const base = { kind: 'volume', target, readOnly, noCopy, ...(subpath === '' ? {} : { subpath }) } as const;
   const labels = item.at('volume').pairs('labels');
   const perReplica = item.flag('x-per-replica');
+  for (const [, label] of item.at('volume').at('labels').children()) checkTemplate(label, label.node?.kind === 'scalar' ? label.node.text : '', scope.sample);
   if (source === undefined || source === '') {
     if (perReplica === true) item.at('x-per-replica').warn('a volume without a name is every pod\'s own anyway', 'remove it, or give the volume a name');
     return { ...base, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
@@ -118,14 +121,15 @@ function makeVolumeUse(item: Reader, target: string, readOnly: boolean, context:
   const shared = scope.volumes.get(source);
   if (shared) return podMount(item, source, shared, { target, readOnly });
   if (Object.keys(labels).length > 0) item.at('volume').at('labels').error('labels at a mount are for volumes without a name', `give them to ${source} under the top-level volumes`);
-  const volume = context.volumes.get(source);
+  const made = context.volumes.get(source);
+  const volume = made?.spec;
   if (!volume) {
     const where = item.has('source') ? item.at('source') : item;
     where.error(`there is no volume ${JSON.stringify(source)}`, didYouMean(source, context.volumes.keys())
       ?? (source.includes('/') ? `a path on the host begins with / or ./: ./${source}` : `declare it at the top level: volumes: { ${source}: {} }`));
     return null;
   }
-  const own = perReplica ?? context.perReplica.has(source);
+  const own = perReplica ?? made?.perReplica === true;
   if (own && volume.external) {
     (item.has('x-per-replica') ? item.at('x-per-replica') : item).error(`the volume ${source} is external: there is one of it, not one for every slot`, 'remove external, or x-per-replica');
   }
@@ -187,14 +191,14 @@ function checkTarget(item: Reader, target: string | undefined): string | null {
 }
 
 /** A relative target is below `base`: `/run/secrets` for secrets, `/` for configs. */
-export function makeFileReferences(list: Reader, kind: 'secret' | 'config', known: ReadonlyMap<string, FileObjectSpec>): readonly FileReference[] {
+export function makeFileReferences(list: Reader, kind: 'secret' | 'config', known: ReadonlyMap<string, MadeFileObject>): readonly FileReference[] {
   const base = kind === 'secret' ? '/run/secrets/' : '/';
   const taken = new Set<string>();
   const made: FileReference[] = [];
   for (const item of list.items()) {
     const source = item.text('source');
     if (source === undefined) continue;
-    const object = known.get(source);
+    const object = known.get(source)?.spec;
     if (!object) {
       item.error(`there is no ${kind} ${JSON.stringify(source)}`, didYouMean(source, known.keys()) ?? `declare it at the top level, under ${kind}s`);
       continue;

@@ -1,9 +1,12 @@
 /** Networks, volumes, secrets and configs of the top level. */
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
-import { readBytes, type Session } from '../assemble/context.ts';
-import { base64 } from '../values/base64.ts';
+import { displayPath, readBytes, type Session } from '../assemble/context.ts';
+import { Source } from '../parse/source.ts';
+import { inside, scalar, type Mark } from '../parse/tree.ts';
+import { syntaxProblem } from '../../template/swarm.ts';
+import { base64 } from '../../base64.ts';
 import { sha256 } from '../values/sha256.ts';
-import type { NamedNetwork } from './context.ts';
+import type { MadeFileObject, MadeVolume, NamedNetwork } from './context.ts';
 import type { Reader } from './reader.ts';
 
 /** Names become file names, DNS names and keys; Compose allows no more either. */
@@ -13,7 +16,7 @@ export const clusterName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 const harmlessNetworkOptions = /^com\.docker\.network\.(driver\.mtu|bridge\..*|driver\.overlay\.vxlanid_list)$/;
 
 /** The name in the cluster, and whether somebody else made the thing. */
-function identity(of: Reader, key: string, stack: string): { readonly name: string; readonly external: boolean } {
+function identity(of: Reader, key: string, stack: string, given?: string): { readonly name: string; readonly external: boolean } {
   const external = of.at('external').node;
   let isExternal = false;
   let oldName: string | undefined;
@@ -25,8 +28,8 @@ function identity(of: Reader, key: string, stack: string): { readonly name: stri
     if (text !== 'true' && text !== 'false' && text !== '') of.at('external').error(`external must be true or false, not ${JSON.stringify(external.text)}`);
     isExternal = text === 'true';
   } else if (external) of.at('external').error('external must be true or false');
-  const name = of.text('name') || oldName || (isExternal ? key : `${stack}_${key}`);
-  if (!clusterName.test(name)) (of.has('name') ? of.at('name') : of).error(`${JSON.stringify(name)} is not a proper name`, 'names begin with a letter or digit and are made of letters, digits, _ . -');
+  const name = given || of.text('name') || oldName || (isExternal ? key : `${stack}_${key}`);
+  if (!clusterName.test(name)) (of.has('name') ? of.at('name') : of).error(`${JSON.stringify(name)} is not a proper name`, name.includes('{{') ? 'only {{.Task.Slot}} at the end of a volume\'s name is known; x-per-replica: true does the same' : 'names begin with a letter or digit and are made of letters, digits, _ . -');
   return { name, external: isExternal };
 }
 
@@ -55,35 +58,58 @@ export function makeNetwork(of: Reader, key: string, stack: string): NamedNetwor
   return { spec, hostMode };
 }
 
-export function makeVolume(of: Reader, key: string, stack: string): VolumeSpec {
-  const { name, external } = identity(of, key, stack);
+export function makeVolume(of: Reader, key: string, stack: string): MadeVolume {
+  // In Swarm a name with the slot in it is how every task gets a volume of its own.
+  const slot = /^(.*?)[-_.]*\{\{\s*\.Task\.Slot\s*\}\}$/s.exec(of.text('name') ?? '')?.[1];
+  const { name, external } = identity(of, key, stack, slot);
   onlyName(of, external);
   const driver = of.text('driver') || 'local';
   if (driver !== 'local' && driver !== 'default') {
     of.at('driver').error(`the volume driver ${driver} is refused: hosts have no volume plugins`, 'use driver: local; driver_opts with type, o and device mount NFS and others');
   }
-  return { name, external, driver: 'local', driverOpts: of.pairs('driver_opts'), labels: of.pairs('labels') };
+  if (slot !== undefined && external) of.at('name').error('a template in the name of an external volume is not supported', 'name one volume');
+  const spec: VolumeSpec = { name, external, driver: 'local', driverOpts: of.pairs('driver_opts'), labels: of.pairs('labels') };
+  return { spec, perReplica: slot !== undefined || of.flag('x-per-replica') === true };
 }
 
 /** Content from `file`, `environment` or `content`, one of them. */
-export function makeFileObject(kind: 'secret' | 'config', of: Reader, key: string, stack: string, session: Session, lookup: (name: string) => string | undefined): FileObjectSpec {
+export function makeFileObject(kind: 'secret' | 'config', of: Reader, key: string, stack: string, session: Session, lookup: (name: string) => string | undefined): MadeFileObject {
   const { name, external } = identity(of, key, stack);
   onlyName(of, external);
   const base = { name, external, labels: of.pairs('labels') };
-  if (external) return base;
+  if (external) return { spec: base };
   const sources = ['file', 'environment', 'content'].filter((source) => of.has(source));
   const [source] = sources;
   if (source === undefined || sources.length > 1) {
     if (source !== undefined || !of.has('driver')) of.error(source === undefined ? `the ${kind} ${key} has no content` : `the ${kind} ${key} has ${sources.join(' and ')}, but may have only one of them`, 'give it file, environment or content, or external: true');
-    return base;
+    return { spec: base };
   }
   const data = contentOf(of, source, session, lookup);
-  if (data === null) return base;
+  if (data === null) return { spec: base };
   if (data.length > session.limits.objectBytes) {
     of.at(source).error(`the ${kind} ${key} has ${data.length} bytes, more than ${session.limits.objectBytes}, the limit`, 'put large files into the image or a volume');
-    return base;
+    return { spec: base };
   }
-  return { ...base, content: base64(data), digest: `sha256:${sha256(data)}` };
+  const driver = of.text('template_driver') ?? '';
+  if (driver !== '' && driver !== 'golang') of.at('template_driver').error(`there is no template driver ${JSON.stringify(driver)}`, 'the driver is golang');
+  if (driver !== 'golang') return { spec: { ...base, content: base64(data), digest: `sha256:${sha256(data)}` } };
+  const spec: FileObjectSpec = { ...base, content: base64(data), digest: `sha256:${sha256(new Uint8Array([...new TextEncoder().encode('golang:'), ...data]))}`, template: 'golang' };
+  const text = readUtf8(data);
+  if (text === null) of.at(source).error(`the ${kind} ${key} is no UTF-8 text, and so no template`, 'remove template_driver');
+  const where = of.at(source);
+  const file = new Source(displayPath(session, of.text(source) ?? ''), text ?? '');
+  const at = (offset: number): Mark => (source === 'file' ? { source: file, offset } : inside(where.node ?? scalar(where.mark, null), offset));
+  const problem = syntaxProblem(text ?? '');
+  if (problem) of.sink.error(at(problem.offset), where.path, `the template of ${key}: ${problem.error}`);
+  return { spec, ...(text === null || problem ? {} : { template: { text, at, path: where.path } }) };
+}
+
+function readUtf8(data: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data);
+  } catch {
+    return null;
+  }
 }
 
 function contentOf(of: Reader, source: string, session: Session, lookup: (name: string) => string | undefined): Uint8Array | null {

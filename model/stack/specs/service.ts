@@ -1,5 +1,7 @@
 /** A service's tree → its spec. */
 import type { PodTemplate, ServiceSpec } from '../../spec.ts';
+import { maxHostname, sampleContext } from '../../template/pod.ts';
+import { isTemplate, type TemplateContext } from '../../template/swarm.ts';
 import { isAddress } from '../values/address.ts';
 import type { StackContext } from './context.ts';
 import { makeMode, makeUpdate } from './deploy.ts';
@@ -8,16 +10,20 @@ import { makePlacement } from './placement/placement.ts';
 import { checkJoined } from './pods/joined.ts';
 import { makePod } from './pods/pod.ts';
 import type { Reader } from './reader.ts';
+import { checkTemplate } from './templates.ts';
 
-const hostLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+/** With the underscore of `STACK_SERVICE`, as Docker takes it. */
+const hostLabel = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 export function makeService(service: Reader, name: string, context: StackContext): ServiceSpec {
   const deploy = service.at('deploy');
   const mode = makeMode(service);
   const networks = makeNetworks(service, name, context);
-  const hostname = hostNameOf(service, 'hostname');
-  const domainname = hostNameOf(service, 'domainname');
-  const pod = makePod(name, mode.kind === 'replicated-job' || mode.kind === 'global-job', context);
+  const labels = labelsOf(name, context);
+  const sample = sampleContext({ stack: context.stack, name, labels });
+  const hostname = hostNameOf(service, 'hostname', sample);
+  const domainname = hostNameOf(service, 'domainname', sample);
+  const pod = makePod(name, mode.kind === 'replicated-job' || mode.kind === 'global-job', sample, context);
   if (hostname !== undefined && service.text('uts') === 'host') service.at('hostname').error('with uts: host the host\'s name is the container\'s', 'remove hostname, or uts');
   checkSteps(service, name, mode);
   const template: PodTemplate = {
@@ -41,7 +47,7 @@ export function makeService(service: Reader, name: string, context: StackContext
     stack: context.stack,
     name,
     mode,
-    labels: labelsOf(name, context),
+    labels,
     template,
     placement: makePlacement(service, context),
     ports: networks.mode === 'pod' ? pod.ports : [],
@@ -107,10 +113,13 @@ function addresses(list: Reader): readonly string[] {
   });
 }
 
-function hostNameOf(service: Reader, key: 'hostname' | 'domainname'): string | undefined {
+function hostNameOf(service: Reader, key: 'hostname' | 'domainname', sample: TemplateContext): string | undefined {
   const text = service.text(key);
   if (text === undefined || text === '') return undefined;
-  if (text.includes('{{')) service.at(key).error(`the template ${text} is not supported yet`, 'without hostname, every pod has a name of its own');
-  else if (text.length > 253 || !text.split('.').every((label) => hostLabel.test(label))) service.at(key).error(`${JSON.stringify(text)} cannot be a host's name`, 'use letters, digits and -');
+  // Docker fills in the host's name alone.
+  const filled = key === 'hostname' ? checkTemplate(service.at(key), text, sample) : text;
+  if (filled === text && isTemplate(text)) {
+    if (key === 'domainname') service.at(key).error('domainname takes no template', 'put it into hostname');
+  } else if (filled.length > (key === 'hostname' && filled === text ? maxHostname : 253) || !filled.split('.').every((label) => hostLabel.test(label))) service.at(key).error(`${JSON.stringify(text)} cannot be a host's name`, 'use letters, digits, - and _, 64 of them at most');
   return text;
 }

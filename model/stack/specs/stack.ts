@@ -1,11 +1,11 @@
 /** The whole tree → the stack's spec. */
-import type { FileObjectSpec, NetworkSpec, ServiceSpec, StackSpec, VolumeSpec } from '../../spec.ts';
+import type { FileObjectSpec, NetworkSpec, ServiceSpec, StackSpec } from '../../spec.ts';
 import { expressionProblem } from '../../constraint/check.ts';
 import { stackLimits } from '../../limits.ts';
 import type { Session } from '../assemble/context.ts';
 import type { MapNode } from '../parse/tree.ts';
 import { checkCycles, checkPorts } from './checks.ts';
-import type { NamedNetwork, StackContext } from './context.ts';
+import type { MadeFileObject, MadeVolume, NamedNetwork, StackContext } from './context.ts';
 import { checkAffinities } from './placement/affinities.ts';
 import { Reader } from './reader.ts';
 import { planPods } from './pods/plan.ts';
@@ -28,8 +28,8 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   if (tooMany(top)) return { name, services: {}, networks: {}, volumes: {}, secrets: {}, configs: {} };
   const networks = new Map<string, NamedNetwork>(top.at('networks').children().map(([key, of]) => [key, makeNetwork(of, key, name)]));
   if (!networks.has('default')) networks.set('default', defaultNetwork(name));
-  const volumes = new Map<string, VolumeSpec>(top.at('volumes').children().map(([key, of]) => [key, makeVolume(of, key, name)]));
-  const objects = (section: 'secrets' | 'configs', kind: 'secret' | 'config'): ReadonlyMap<string, FileObjectSpec> =>
+  const volumes = new Map<string, MadeVolume>(top.at('volumes').children().map(([key, of]) => [key, makeVolume(of, key, name)]));
+  const objects = (section: 'secrets' | 'configs', kind: 'secret' | 'config'): ReadonlyMap<string, MadeFileObject> =>
     new Map(top.at(section).children().map(([key, of]) => [key, makeFileObject(kind, of, key, name, session, lookup)]));
   const secrets = objects('secrets', 'secret');
   const configs = objects('configs', 'config');
@@ -43,7 +43,6 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   const context: StackContext = {
     session, stack: name, networks, volumes, secrets, configs, inactive,
     services: new Set(all.map(([key]) => key)), tree: (key) => trees.get(key), ...related,
-    perReplica: new Set(top.at('volumes').children().filter(([, of]) => of.flag('x-per-replica') === true).map(([key]) => key)),
     pods: planPods({ stack: name, services: all, containerNames: related.containerNames, inactive }),
   };
   const services: Record<string, ServiceSpec> = {};
@@ -59,8 +58,12 @@ export function makeStack({ tree, name, session, lookup, inactive }: StackSource
   if (problem) at(problem.service).error(problem.message);
   return {
     name, services, networks: usedNetworks(networks, services),
-    volumes: Object.fromEntries(volumes), secrets: Object.fromEntries(secrets), configs: Object.fromEntries(configs),
+    volumes: Object.fromEntries([...volumes].map(([key, { spec }]) => [key, spec])), secrets: specsOf(secrets), configs: specsOf(configs),
   };
+}
+
+function specsOf(objects: ReadonlyMap<string, MadeFileObject>): Readonly<Record<string, FileObjectSpec>> {
+  return Object.fromEntries([...objects].map(([key, { spec }]) => [key, spec]));
 }
 
 /** Where a port of the pod is published: by one of the services that share it, or by a sidecar. */

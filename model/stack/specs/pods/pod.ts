@@ -1,6 +1,7 @@
 /** A pod: the containers of the services that share it, of their sidecars, and those that run before. */
 import { stackLimits } from '../../../limits.ts';
 import type { ContainerSpec, Dependency, PodTemplate, PortSpec, Resources, RestartPolicy } from '../../../spec.ts';
+import type { TemplateContext } from '../../../template/swarm.ts';
 import { makeContainer } from '../container.ts';
 import type { PodScope, PodVolume, StackContext } from '../context.ts';
 import { fromRestart, makeRestart, onFailure } from '../deploy.ts';
@@ -20,12 +21,12 @@ export interface MadePod {
   readonly ports: readonly PortSpec[];
 }
 
-export function makePod(owner: string, job: boolean, context: StackContext): MadePod {
+export function makePod(owner: string, job: boolean, sample: TemplateContext, context: StackContext): MadePod {
   const parts = partsOf(owner, context);
   const members = context.pods.members(owner).flatMap((name) => context.tree(name) ?? []);
   const all = parts.init.length + parts.containers.length;
   if (all > stackLimits.containers) members[0]?.error(`the pod has ${all} containers, more than ${stackLimits.containers}, the limit`, 'give some of them pods of their own');
-  const scope: PodScope = { containers: new Set(parts.containers.map(({ name }) => name)), volumes: volumesOf(members, context) };
+  const scope: PodScope = { containers: new Set(parts.containers.map(({ name }) => name)), volumes: volumesOf(members, context), sample };
   const init = parts.init.map(({ name, of }) => makeContainer(of, name, context, scope));
   const made = parts.containers.map((part) => ({ part, ...makeContainer(part.of, part.name, context, scope) }));
   const specs = new Map(made.map(({ part, spec }) => [part.name, spec]));

@@ -96,8 +96,7 @@ describe('commands, environment, labels', () => {
     ['ulimits: { files: 3 }', expect.stringContaining('there is no ulimit "files"')], ['ulimits: { nofile: { soft: 3, hard: 2 } }', 'the soft limit 3 is above the hard limit 2'], ['ulimits: { nofile: { soft: 3 } }', 'nofile lacks hard'],
     ['restart: sometimes', '"sometimes" is no restart policy; use "no", always, on-failure, on-failure:N or unless-stopped'], ['tty: maybe', 'tty must be true or false, not "maybe"'], ['cap_add: NET_ADMIN', 'cap_add must be a list, not "NET_ADMIN"'], ['environment: text', 'environment must be a mapping or a list of KEY=VALUE, not "text"'],
     ['environment: { A: [1] }', 'A must be a single value, not a list'], ['command: { a: b }', 'command must be a string or a list, not a mapping'], ['ulimits: [a]', 'ulimits must be a mapping, not a list'], ['working_dir: app', 'a directory in the container begins with /, unlike "app"'],
-    ['hostname: a_b', '"a_b" cannot be a host\'s name; use letters, digits and -'], ['dns: [dns.example]', '"dns.example" is no IP address'], ['extra_hosts: ["a"]', 'extra_hosts[0] must be HOST=ADDRESS, not "a"'], ['extra_hosts: { a: b }', 'a: "b" is no IP address'], ['pull_policy: soon', 'there is no pull policy "soon"; the policies are always, missing, never, daily, weekly, every_12h and refresh'],
-    ['environment: { N: "{{.Node.ID}}" }', 'the template {{.Node.ID}} is not supported yet; the host name of a container is in /etc/hostname'],
+    ['hostname: a..b', '"a..b" cannot be a host\'s name; use letters, digits, - and _, 64 of them at most'], ['dns: [dns.example]', '"dns.example" is no IP address'], ['extra_hosts: ["a"]', 'extra_hosts[0] must be HOST=ADDRESS, not "a"'], ['extra_hosts: { a: b }', 'a: "b" is no IP address'], ['pull_policy: soon', 'there is no pull policy "soon"; the policies are always, missing, never, daily, weekly, every_12h and refresh'],
   ])('%s', (body, message) => {
     expect(wrong(body).map((error) => error.replace(/^\S+?: /, ''))[0]).toEqual(message);
   });
@@ -370,7 +369,7 @@ describe('secrets and configs', () => {
   test.each([
     ['secrets: { a: {} }', 'the secret a has no content; give it file, environment or content, or external: true'], ['secrets: { a: { file: x, content: y } }', 'the secret a has file and content, but may have only one'],
     ['secrets: { a: { file: none.txt } }', 'there is no file none.txt'], ['secrets: { a: { environment: NOPE } }', 'the variable NOPE is not set'], ['configs: { a: { external: true, file: x } }', 'file cannot stand beside external: true'],
-    ['secrets: { a: { driver: vault } }', 'driver: vault is refused|driver is refused'], ['configs: { a: { template_driver: golang, content: x } }', 'template_driver'],
+    ['secrets: { a: { driver: vault } }', 'driver: vault is refused|driver is refused'], ['configs: { a: { template_driver: jinja, content: x } }', 'there is no template driver "jinja"'],
   ])('%s', (text, message) => expect(errorsOf(`${text}\n${webStack('tty: true')}`)[0]).toMatch(new RegExp(message)));
 
   test('size, unknown ones, and two at one place', () => {

@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isAddress } from '../../../../model/stack/values/address.ts';
-import { base64 } from '../../../../model/stack/values/base64.ts';
+import { base64 } from '../../../../model/base64.ts';
 import { parseBytes } from '../../../../model/stack/values/bytes.ts';
 import { formatDuration, parseDuration } from '../../../../model/stack/values/duration.ts';
 import { dirname, normalise, resolvePath } from '../../../../model/stack/values/paths.ts';
