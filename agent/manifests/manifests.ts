@@ -168,9 +168,9 @@ export class Manifests {
     const { pods, log } = this.#options;
     const upsert = keep.flatMap(({ local, pod }) => {
       // Made of the same objects it is the same; the text of a hundred pods is not written out for nothing.
-      const key = `${host.nodeId} ${local.stack.origin} ${local.service.revision} ${JSON.stringify(given.ports[local.service.id])} ${JSON.stringify(local.service.spec.labels)}`;
+      const key = `${host.nodeId} ${host.name} ${local.stack.origin} ${local.service.revision} ${JSON.stringify(given.ports[local.service.id])} ${JSON.stringify(local.service.spec.labels)}`;
       if (this.#told.get(pod.id) === key) return [];
-      const assignment = assignmentOf(local, { ...pod, node: host.nodeId }, given);
+      const assignment = assignmentOf(local, { ...pod, node: host.nodeId }, given, host);
       if (assignment) this.#told.set(pod.id, key);
       return assignment ?? [];
     });
