@@ -143,7 +143,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
+  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
   const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort);
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,

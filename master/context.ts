@@ -5,6 +5,7 @@ import type { NodeState, NodeView } from '../model/node.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { Events } from './events.ts';
 import type { ImageInventory } from './images/inventory.ts';
+import type { DigestResolver } from './images/resolve.ts';
 import type { Liveness } from './nodes/liveness.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import { commitAll } from './store/commit.ts';
@@ -17,6 +18,8 @@ export interface Context {
   readonly liveness: Liveness;
   readonly sessions: Sessions;
   readonly images: ImageInventory;
+  /** null: registries are not asked what a tag names. */
+  readonly resolver: DigestResolver | null;
   readonly events: Events;
   readonly clock: Clock;
   readonly log: Log;

@@ -7,8 +7,10 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { createLog, type Log } from '../lib/log.ts';
+import { RegistriesFile } from '../lib/oci/registries-file.ts';
 import { TsorchError } from '../model/errors.ts';
 import type { ClusterWish } from './cluster.ts';
+import { RegistryResolver } from './images/registry-resolver.ts';
 import { masterId } from './leader-id.ts';
 import { serveMaster } from './serve.ts';
 import { startEtcd } from './store/daemon.ts';
@@ -26,6 +28,8 @@ export interface MasterOptions extends ClusterWish {
   readonly etcdEndpoints?: readonly string[];
   readonly name?: string;
   readonly version: string;
+  /** How registries are reached, see docs/registries.md; the usual file unless told. */
+  readonly registryConfig?: string;
   /** How long certificates are good for: 90 days unless told, which is also the most. */
   readonly certificateLifeMs?: number;
   readonly log?: Log;
@@ -53,6 +57,9 @@ async function run(options: MasterOptions, log: Log, signal: AbortSignal, parts:
   const { stateDir, runDir, listen, grpc, version, etcdEndpoints, clock = systemClock } = options;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await mkdir(runDir, { recursive: true, mode: 0o755 });
+  const registries = new RegistriesFile(options.registryConfig);
+  // What is wrong in it is told now, and not at the first apply.
+  await registries.read();
   const id = await masterId(stateDir);
   const trust = await loadTrust({
     stateDir, masterId: id, names: [hostOf(listen), hostOf(grpc), ...ownAddresses()], now: () => clock.now(),
@@ -69,7 +76,8 @@ async function run(options: MasterOptions, log: Log, signal: AbortSignal, parts:
     await etcd?.rotate(made);
     store.rotate(made);
   }, keep('etcd'));
-  const serving = await serveMaster({ store, trust, id, listen, grpc, version, wish: options, caDirectory: join(stateDir, 'ca'), clock, log, signal });
+  const resolver = new RegistryResolver({ registries: () => registries.read(), env: process.env, clock, random: Math.random });
+  const serving = await serveMaster({ store, resolver, trust, id, listen, grpc, version, wish: options, caDirectory: join(stateDir, 'ca'), clock, log, signal });
   parts.push(() => serving.close());
   await Promise.all([serving.done, renewal]);
 }

@@ -12,6 +12,7 @@ import { Events } from './events.ts';
 import { startGrpc } from './grpc.ts';
 import { ImageInventory } from './images/inventory.ts';
 import { locateImages } from './images/locate.ts';
+import type { DigestResolver } from './images/resolve.ts';
 import { lead } from './lead.ts';
 import { runLeader } from './leader.ts';
 import { Liveness } from './nodes/liveness.ts';
@@ -40,6 +41,8 @@ export interface ServeOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Asks registries what a tag names. Absent: they are not asked. */
+  readonly resolver?: DigestResolver;
   readonly times?: Partial<Times>;
 }
 
@@ -103,7 +106,7 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
     },
   });
   planner.onStates(() => tables.refresh());
-  const context: Context = { store, world, liveness, sessions, images, events, clock, log, signal, leadership };
+  const context: Context = { store, world, liveness, sessions, images, resolver: options.resolver ?? null, events, clock, log, signal, leadership };
 
   const tls = trust.server.current;
   const grpc = await startGrpc({ tls, identify, world, sessions, tables, locate: (node, request) => locateImages(images, node, request, clock.monotonic(), Math.random), listen: options.grpc, signal });

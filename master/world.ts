@@ -13,7 +13,7 @@ export type Subscriber = (changes: readonly Change[], revision: number) => void;
 
 const kinds: readonly Kind[] = [
   'cluster', 'ca', 'tokens', 'stacks', 'services', 'revisions', 'servicestatus', 'pods', 'podstatus', 'nodes', 'nodestatus',
-  'sessions', 'networks', 'volumes', 'secrets', 'configs', 'events',
+  'sessions', 'networks', 'volumes', 'secrets', 'configs', 'registries', 'events',
 ];
 
 export class World {

@@ -7,8 +7,8 @@
  * | GET /v1/version | → VersionInfo |
  * | GET /v1/openapi.json | → the OpenAPI document |
  * | GET /v1/stacks | → StackListItem[] |
- * | PUT /v1/stacks/:name | StackSpec → ApplyResult |
- * | POST /v1/stacks/:name/plan | StackSpec → PlanResult (nothing is written) |
+ * | PUT /v1/stacks/:name?resolve=always\|changed\|never | ApplyRequest → ApplyResult |
+ * | POST /v1/stacks/:name/plan?resolve= | ApplyRequest → PlanResult (nothing is written) |
  * | DELETE /v1/stacks/:name?volumes=true | → RemoveResult |
  * | GET /v1/services?stack= | → ServiceListItem[] |
  * | GET /v1/services/:id | → ServiceDetail |
@@ -38,7 +38,8 @@
 import type { BlobDescriptor } from './image.ts';
 import type { AllocatedPort, UpdateStatus } from './service.ts';
 import type { Pod, PodStatus, PodPhase } from './pod.ts';
-import type { ServiceSpec } from './spec.ts';
+import type { RegistryAuth } from './registry.ts';
+import type { ServiceSpec, StackSpec } from './spec.ts';
 import type { ErrorCode } from './errors.ts';
 
 export interface ApiErrorBody {
@@ -61,6 +62,17 @@ export interface StackListItem {
   readonly ready: number;
 }
 
+/**
+ * Which tags are looked up at their registries: all; those that are new to their service, or that `pull_policy` says to (the default); or
+ * none. The others stay pinned as they are.
+ */
+export type ResolveMode = 'always' | 'changed' | 'never';
+
+export interface ApplyRequest extends StackSpec {
+  /** Credentials for the registries of its images, by `host[:port]`. */
+  readonly registries?: Readonly<Record<string, RegistryAuth>>;
+}
+
 /** What an apply did, by service id. Nothing changed when all of them say `unchanged`. */
 export interface ApplyResult {
   readonly stack: string;
@@ -79,6 +91,8 @@ export interface RemoveResult {
 export interface PlanResult {
   readonly stack: string;
   readonly services: readonly PlannedService[];
+  /** Absent: none. */
+  readonly warnings?: readonly string[];
 }
 
 export interface PlannedService {

@@ -1,6 +1,7 @@
 /** From a pod and its service's spec to all it takes to run it. Whoever decides over pods, a master or a host's own manifests, does it with this. */
 import type { Assignment } from './assignment.ts';
 import type { Pod } from './pod.ts';
+import { imagesOf, type RegistryAuth, registryOf } from './registry.ts';
 import type { AllocatedPort } from './service.ts';
 import { base64 } from './base64.ts';
 import { contextOf, expandPod, type NodeFacts } from './template/pod.ts';
@@ -16,13 +17,15 @@ export interface AssignSources {
   readonly volume: (name: string) => Assignment['volumes'][string] | undefined;
   /** The node that the pod is on, for templates; absent: nothing is known of it. */
   readonly node: NodeFacts | undefined;
+  /** The stack's credentials for a registry. Absent: there are none. */
+  readonly auth?: (registry: string) => RegistryAuth | undefined;
   /** Of the service. */
   readonly ports: readonly AllocatedPort[];
 }
 
 /** Null while a secret or config it mounts is not known (yet). */
 export function makeAssignment(pod: Pod, spec: ServiceSpec, sources: AssignSources): Assignment | null {
-  const { volume, node, ports } = sources;
+  const { volume, node, auth, ports } = sources;
   const context = contextOf(pod, spec, node ?? { hostname: '', os: '', arch: '' });
   const template = expandPod(spec.template, context);
   const files: Assignment['files'][number][] = [];
@@ -36,10 +39,17 @@ export function makeAssignment(pod: Pod, spec: ServiceSpec, sources: AssignSourc
       volumes[mount.volume] = volume(mount.volume) ?? { driver: 'local', driverOpts: {} };
     }
   }
+  const registries = Object.fromEntries(
+    [...new Set(imagesOf(spec).map(({ image }) => registryOf(image)))].sort().flatMap((registry) => {
+      const known = auth?.(registry);
+      return known === undefined ? [] : [[registry, known] as const];
+    }),
+  );
   return {
     pod, template, serviceName: spec.name, labels: spec.labels, networks: networksOf(spec), volumes, files,
     hostPorts: ports.filter((port) => port.mode === 'host').map(({ target, published, protocol, hostIp }) =>
       ({ target, published, protocol, ...(hostIp === undefined ? {} : { hostIp }) })),
+    ...(Object.keys(registries).length > 0 ? { registries } : {}),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Blobs that are under way to this host: each once, however many images have it, and not all at the same time. */
 import { TsorchError } from '../../model/errors.ts';
-import { Limit } from '../runtime/limit.ts';
+import { Limit } from '../../lib/limit.ts';
 
 export class Downloads {
   readonly #limit: Limit;

@@ -23,6 +23,8 @@ export class Inventory {
   /** As text, to be compared, by the digest of its target. */
   #seen = new Map<string, string>();
   #known = false;
+  /** For a look that begins after they came. */
+  #waiting: (() => void)[] = [];
 
   constructor(options: InventoryOptions) {
     this.#options = options;
@@ -37,12 +39,28 @@ export class Inventory {
     return this.#known ? [...this.#seen.values()] : null;
   }
 
+  /** Resolves when all that is here by now is told, or the agent ends. */
+  async told(): Promise<void> {
+    const { signal } = this.#options;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      this.#loop.mark();
+    });
+  }
+
   get done(): Promise<void> {
     return this.#loop.done;
   }
 
   async #look(): Promise<number> {
-    const held = await this.#options.images.held();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const held = await this.#options.images.held().catch((error: unknown) => {
+      this.#waiting.push(...waiting);
+      throw error;
+    });
     const next = new Map(held.map((image) => [image.target.digest, JSON.stringify(image)]));
     const upsert = held.filter(({ target }) => this.#seen.get(target.digest) !== next.get(target.digest));
     const remove = [...this.#seen.keys()].filter((digest) => !next.has(digest));
@@ -50,6 +68,7 @@ export class Inventory {
     this.#seen = next;
     this.#known = true;
     if (first || upsert.length > 0 || remove.length > 0) this.#options.onChange({ upsert, remove });
+    for (const resolve of waiting) resolve();
     return lookMs;
   }
 }

@@ -8,7 +8,7 @@ import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
 import { readableName } from '../../lib/oci/reference.ts';
 import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
-import { Limit } from '../runtime/limit.ts';
+import { Limit } from '../../lib/limit.ts';
 import type { ImageHandle, Images, PullProgress } from '../runtime/port.ts';
 import { describePull } from './progress.ts';
 

@@ -9,7 +9,7 @@ import type { Log } from '../../lib/log.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Assignment, ManifestOrigin } from '../../model/assignment.ts';
 import type { PodStatus } from '../../model/pod.ts';
-import { Limit } from '../runtime/limit.ts';
+import { Limit } from '../../lib/limit.ts';
 import { isMissing, readJson } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
 import { Effects, type EffectPorts } from './effects.ts';

@@ -18,7 +18,7 @@ import { runtimeFailure } from './failure.ts';
 import { readHostFacts } from './host.ts';
 import { containerdId } from './ids.ts';
 import type { AccountCache } from './inputs.ts';
-import { Limit } from './limit.ts';
+import { Limit } from '../../lib/limit.ts';
 import { chooseRuntime, holdControllers } from './oci-runtime.ts';
 import type { CreateRequest, ExecProcess, ExecRequest, ExitStatus, Runtime, RuntimeContainer } from './port.ts';
 import { PodUsers } from './pod-users.ts';

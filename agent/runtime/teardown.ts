@@ -9,7 +9,7 @@ import { ContainerdClient } from './client.ts';
 import { defaultCgroupPrefix, openContainerdRuntime } from './containerd.ts';
 import { findDaemon, startContainerd } from './daemon.ts';
 import { type DaemonPaths, daemonPaths } from './daemon-files.ts';
-import { Limit } from './limit.ts';
+import { Limit } from '../../lib/limit.ts';
 import { releaseControllers } from './oci-runtime.ts';
 import { findProcesses, isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
 import { removeStaleSocket } from './remove.ts';

@@ -11,6 +11,8 @@ export async function serveImageLoad(stream: FrameStream, context: StreamContext
   // Progress is for people: when nobody takes it the load goes on.
   const loaded = await context.images.load(inputBytes(stream.incoming()), (message) => void tell({ message }).catch(() => {}));
   context.pods.poke();
+  // Who hears that it is here finds that the master knows it.
+  await context.imagesTold();
   await tell({ loaded });
   await stream.done(0);
 }

@@ -21,6 +21,8 @@ export interface StreamContext {
   readonly logs: LogStore;
   readonly runtime: Runtime;
   readonly images: Images;
+  /** Resolves when the master was told of all images that are here by now. */
+  readonly imagesTold: () => Promise<void>;
   readonly volumes: Volumes;
   /** Where images come from that other nodes have; null: not from there. */
   readonly peers: PeerSources | null;

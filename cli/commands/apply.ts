@@ -6,18 +6,19 @@ import { note, print, wantsColor, type Io } from '../io.ts';
 import { painter, plain, type Style } from '../output/color.ts';
 import { showValue } from '../output/format.ts';
 import { formatElapsed } from '../output/values.ts';
+import { addImageOptions, applyRequest, type ImageOptions } from '../stack/registries.ts';
 import { addStackOptions, loadStackFiles, type StackOptions } from '../stack/load.ts';
 import { addWaitOptions, waitForServices, waitOptions, type WaitOptions } from '../wait/services.ts';
 import { command, formatOption, withClient, type FormatOptions } from './command.ts';
 
 export function applyCommand(io: Io): Command {
-  const apply = addWaitOptions(addStackOptions(command('apply', 'make the cluster run a stack', ['tsorch apply -f stack.yml --wait', 'tsorch apply -f stack.yml -f production.yml -p shop', 'cat stack.yml | tsorch apply -f - -p demo'])));
-  return apply.addOption(formatOption()).action(async (options: StackOptions & WaitOptions & FormatOptions) => {
+  const apply = addWaitOptions(addImageOptions(addStackOptions(command('apply', 'make the cluster run a stack', ['tsorch apply -f stack.yml --wait', 'tsorch apply -f stack.yml -f production.yml -p shop', 'cat stack.yml | tsorch apply -f - -p demo', 'tsorch apply -f stack.yml --resolve-image always']))));
+  return apply.addOption(formatOption()).action(async (options: StackOptions & ImageOptions & WaitOptions & FormatOptions) => {
     const wait = waitOptions(options);
     const { stack } = await loadStackFiles(io, options);
     const started = io.now();
     await withClient(io, options, async (client) => {
-      const result = await client.json<ApplyResult>('PUT', `/v1/stacks/${segment(stack.name)}`, { body: stack });
+      const result = await client.json<ApplyResult>('PUT', `/v1/stacks/${segment(stack.name)}`, await applyRequest(io, stack, options));
       for (const warning of result.warnings) note(io, `warning: ${plain(warning)}`);
       if (options.format === 'table') showResult(io, result);
       else showValue(io, options.format, result);

@@ -2,18 +2,20 @@
 import type { Command } from 'commander';
 import type { PlannedPod, PlannedService, PlanResult } from '../../model/api.ts';
 import { segment } from '../client.ts';
-import { print, wantsColor, type Io } from '../io.ts';
+import { note, print, wantsColor, type Io } from '../io.ts';
 import { painter, plain, type Paint, type Style } from '../output/color.ts';
 import { showValue } from '../output/format.ts';
+import { addImageOptions, applyRequest, type ImageOptions } from '../stack/registries.ts';
 import { addStackOptions, loadStackFiles, type StackOptions } from '../stack/load.ts';
 import { command, formatOption, withClient, type FormatOptions } from './command.ts';
 
 export function planCommand(io: Io): Command {
-  return addStackOptions(command('plan', 'show what apply would do, and where each pod would go', ['tsorch plan -f stack.yml', 'tsorch plan -f stack.yml --format json']))
+  return addImageOptions(addStackOptions(command('plan', 'show what apply would do, and where each pod would go', ['tsorch plan -f stack.yml', 'tsorch plan -f stack.yml --format json'])))
     .addOption(formatOption())
-    .action(async (options: StackOptions & FormatOptions) => {
+    .action(async (options: StackOptions & ImageOptions & FormatOptions) => {
       const { stack } = await loadStackFiles(io, options);
-      const plan = await withClient(io, options, (client) => client.json<PlanResult>('POST', `/v1/stacks/${segment(stack.name)}/plan`, { body: stack }));
+      const plan = await withClient(io, options, async (client) => client.json<PlanResult>('POST', `/v1/stacks/${segment(stack.name)}/plan`, await applyRequest(io, stack, options)));
+      for (const warning of plan.warnings ?? []) note(io, `warning: ${plain(warning)}`);
       if (options.format !== 'table') return showValue(io, options.format, plan);
       print(io, renderPlan(plan, painter(wantsColor(io))));
     });

@@ -10,7 +10,7 @@ import { settle } from './settle.ts';
 
 /** Runs until the signal fires. */
 export async function runMasterProgram(flags: MasterArguments, signal: AbortSignal): Promise<void> {
-  const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr } = flags;
+  const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr, registryConfig } = flags;
   const underlay = flags.underlay === undefined ? undefined : parseUnderlay(flags.underlay);
   try {
     void settle(systemClock, signal);
@@ -25,6 +25,7 @@ export async function runMasterProgram(flags: MasterArguments, signal: AbortSign
       ...(podCidr === undefined ? {} : { podCidr }),
       ...(serviceCidr === undefined ? {} : { serviceCidr }),
       ...(underlay === undefined ? {} : { underlay }),
+      ...(registryConfig === undefined ? {} : { registryConfig }),
     }, signal);
   } catch (error) {
     // Being told to stop while starting is no failure.

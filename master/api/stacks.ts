@@ -1,21 +1,27 @@
 /** `/v1/stacks`: apply, plan, list, remove. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { RemoveResult } from '../../model/api.ts';
+import { normaliseReference } from '../../lib/oci/reference.ts';
+import type { ApplyRequest, PlanResult, RemoveResult, ResolveMode } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { StackSpec } from '../../model/spec.ts';
+import { registryKey, registryOf } from '../../model/registry.ts';
+import { checkStack } from '../apply/check.ts';
+import { imagesToResolve, type PinContext, pinService } from '../apply/pin.ts';
 import { planApply, planRemove } from '../apply/plan.ts';
 import { preview } from '../apply/preview.ts';
 import { Allocations } from '../apply/allocations.ts';
 import { sha256 } from '../apply/hash.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import type { Planner } from '../controllers/planner.ts';
-import { StackSchema } from './schema/stack.ts';
+import { resolveImages } from '../images/resolve.ts';
+import { ApplySchema } from './schema/stack.ts';
 import { suggest } from './suggest.ts';
 import { removeVolumes } from './volumes.ts';
 import { podsByService, serviceItem, stackItem, type ViewInput } from './views.ts';
 
 type Name = { Params: { name: string } };
+type ApplyRoute = Name & { Body: ApplyRequest; Querystring: { resolve?: ResolveMode } };
+const applyQuery = Type.Object({ resolve: Type.Optional(Type.Union([Type.Literal('always'), Type.Literal('changed'), Type.Literal('never')])) });
 const removeQuery = Type.Object({ volumes: Type.Optional(Type.String()) });
 
 export function stackRoutes(app: FastifyInstance, context: Context, view: () => ViewInput, planner: Planner): void {
@@ -30,11 +36,25 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     return next;
   };
 
-  const prepare = (name: string, spec: StackSpec) => {
+  /** Looks images up, which may take its time; what comes back decides at once, by what is there then. */
+  const prepare = async ({ registries = {}, ...spec }: ApplyRequest, name: string, mode: ResolveMode = 'changed') => {
     if (spec.name !== name) throw new TsorchError('invalid', `the spec is of stack ${spec.name}, not ${name}`, { path: 'name' });
-    const cluster = world.get('cluster', 'config');
-    if (!cluster) throw new TsorchError('unavailable', 'this master is still starting', { hint: 'try again in a second' });
-    return planApply({ maps, spec, allocations: new Allocations(maps, cluster.serviceCidr), hash: sha256 });
+    // Before anybody is asked about a spec that is none.
+    checkStack(maps, spec);
+    const pinning: PinContext = { maps, mode, now: context.clock.now(), fetchedAt: (image) => fetchedAt(context, image) };
+    const { resolved, warnings } = await resolveImages(imagesToResolve(pinning, spec), {
+      resolver: context.resolver, held: (image) => context.images.byName(image), always: mode === 'always', signal: context.signal,
+      authFor: (image) => registries[registryOf(image)] ?? world.get('registries', registryKey(spec.name, registryOf(image)))?.auth ?? null,
+      nodeName: (node) => world.get('nodes', node)?.name ?? node,
+    });
+    return () => {
+      const cluster = world.get('cluster', 'config');
+      if (!cluster) throw new TsorchError('unavailable', 'this master is still starting', { hint: 'try again in a second' });
+      const { ops, result } = planApply({
+        maps, spec, allocations: new Allocations(maps, cluster.serviceCidr), hash: sha256, registries, pin: (service) => pinService(pinning, service, resolved),
+      });
+      return { ops, result: { ...result, warnings: [...warnings, ...result.warnings] } };
+    };
   };
 
   app.get('/v1/stacks', { schema: { summary: 'All stacks' } }, async () => {
@@ -44,19 +64,23 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     return world.values('stacks').map((stack) => stackItem(stack.name, services)).sort((a, b) => a.name.localeCompare(b.name, 'en'));
   });
 
-  app.put<Name & { Body: StackSpec }>('/v1/stacks/:name', { schema: { body: StackSchema, summary: 'Make the stack as the spec says' } }, (request) => inTurn(async () => {
-    const { ops, result } = prepare(request.params.name, request.body);
-    if (ops.length > 0) {
-      await commitAsLeader(context, ops);
-      const changed = Object.values(result.services).filter((verdict) => verdict !== 'unchanged').length;
-      context.events.add(`stack/${result.stack}`, `applied: ${changed} of ${Object.keys(result.services).length} services changed`);
-    }
-    return result;
-  }));
+  app.put<ApplyRoute>('/v1/stacks/:name', { schema: { body: ApplySchema, querystring: applyQuery, summary: 'Make the stack as the spec says' } }, async (request) => {
+    const decide = await prepare(request.body, request.params.name, request.query.resolve);
+    return await inTurn(async () => {
+      const { ops, result } = decide();
+      if (ops.length > 0) {
+        await commitAsLeader(context, ops);
+        const changed = Object.values(result.services).filter((verdict) => verdict !== 'unchanged').length;
+        context.events.add(`stack/${result.stack}`, `applied: ${changed} of ${Object.keys(result.services).length} services changed`);
+      }
+      return result;
+    });
+  });
 
-  app.post<Name & { Body: StackSpec }>('/v1/stacks/:name/plan', { schema: { body: StackSchema, summary: 'What apply would do; nothing is written' } }, async (request) => {
-    const { ops, result } = prepare(request.params.name, request.body);
-    return preview({ maps, ops, result, planner });
+  app.post<ApplyRoute>('/v1/stacks/:name/plan', { schema: { body: ApplySchema, querystring: applyQuery, summary: 'What apply would do; nothing is written' } }, async (request): Promise<PlanResult> => {
+    const decide = await prepare(request.body, request.params.name, request.query.resolve);
+    const { ops, result } = decide();
+    return { ...preview({ maps, ops, result, planner }), ...(result.warnings.length > 0 ? { warnings: result.warnings } : {}) };
   });
 
   app.delete<Name & { Querystring: { volumes?: string } }>('/v1/stacks/:name', { schema: { querystring: removeQuery, summary: 'Remove a stack; its volumes only with volumes=true' } }, async (request): Promise<RemoveResult> => {
@@ -73,4 +97,10 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     if (wanted.length > 0) await removeVolumes(context, wanted);
     return { stack: name, services, volumes: wanted };
   });
+}
+
+/** When a node was last given the image by this name. */
+function fetchedAt({ images }: Context, image: string): number | null {
+  const times = images.byName(normaliseReference(image)).map(({ since }) => since);
+  return times.length === 0 ? null : Math.max(...times);
 }

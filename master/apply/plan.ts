@@ -5,6 +5,7 @@
 import type { ApplyResult } from '../../model/api.ts';
 import { fileObjectKey, withDigests } from '../../model/assign.ts';
 import { containersOf, serviceId, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
+import { imagesOf, type RegistryAuth, registryKey, registryOf } from '../../model/registry.ts';
 import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../../model/canonical.ts';
 import { baseRevision, revisionOf } from '../../model/revision.ts';
@@ -26,6 +27,10 @@ export interface ApplyInput {
   readonly allocations: Allocations;
   /** `sha256:…` of a text. */
   readonly hash: (text: string) => string;
+  /** Pins the images of a service. Absent: they stay as they are. */
+  readonly pin?: (service: ServiceSpec) => ServiceSpec;
+  /** Credentials that came with the spec, by registry. */
+  readonly registries?: Readonly<Record<string, RegistryAuth>>;
 }
 
 /** Throws `invalid`, `not-found`, `conflict` or `exhausted`, and then nothing has happened. */
@@ -48,7 +53,11 @@ export function planApply(input: ApplyInput): ApplyPlan {
     plan.volumes[volume.name] = plan.put('volumes', volume.name, value);
   }
   const digests = { secret: digestsIn(maps, spec, 'secrets'), config: digestsIn(maps, spec, 'configs') };
-  const services = Object.values(spec.services).map((service) => withDigests(service, (kind, name) => digests[kind].get(name)));
+  const services = Object.values(spec.services).map((service) => withDigests(input.pin?.(service) ?? service, (kind, name) => digests[kind].get(name)));
+  const registries = new Set(services.flatMap((service) => imagesOf(service).map(({ image }) => registryOf(image))));
+  for (const [registry, auth] of Object.entries(input.registries ?? {})) {
+    if (registries.has(registry)) plan.put('registries', registryKey(spec.name, registry), { stack: spec.name, registry, auth }, usesRegistry(maps, spec.name, registry));
+  }
   const wanted = fileKeys(services);
   const used = fileKeys(Array.from(maps.services.values(), (entry) => entry.value.spec));
   for (const kind of ['secrets', 'configs'] as const) {
@@ -88,6 +97,7 @@ export function planRemove(maps: Maps, name: string): { readonly ops: readonly O
     plan.remove('servicestatus', service.id);
   }
   plan.remove('stacks', name);
+  for (const [id, { value }] of maps.registries) if (value.stack === name) plan.remove('registries', id);
   const volumes = Array.from(maps.volumes.values(), (entry) => entry.value).filter((volume) => volume.stack === name).map((volume) => volume.name);
   return { ops: plan.ops, services, volumes };
 }
@@ -111,6 +121,11 @@ function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec): void {
   };
   const verdict = plan.put('servicestatus', id, next);
   if (verdict === 'updated' && plan.services[id] === 'unchanged') plan.services[id] = 'updated';
+}
+
+/** One that the stack has given up may be about to be collected. */
+function usesRegistry(maps: Maps, stack: string, registry: string): boolean {
+  return Array.from(maps.services.values()).some(({ value }) => value.spec.stack === stack && imagesOf(value.spec).some(({ image }) => registryOf(image) === registry));
 }
 
 function removedServices(maps: Maps, spec: StackSpec): string[] {

@@ -1,12 +1,13 @@
 /**
  * Garbage: records nothing refers to any more. Pods told to stop that have ended, but for the last of their slot; statuses of deleted pods;
- * revisions, secret and config versions that no service, pod or rollback names.
+ * revisions, secret and config versions, credentials for registries that no service, pod or rollback names.
  */
 import { Loop } from '../../lib/loop.ts';
 import { containersOf, type ServiceSpec } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
 import type { Entry, Op } from '../store/port.ts';
 import { isFinal } from '../../model/pod.ts';
+import { imagesOf, registryKey, registryOf } from '../../model/registry.ts';
 import { reasons } from '../reconcile/plan.ts';
 import { newestFirst } from '../reconcile/slots.ts';
 import { commitAsLeader, type Context } from '../context.ts';
@@ -39,14 +40,20 @@ function remove(entry: Entry<'pods'>): Op {
   return { op: 'delete', kind: 'pods', id: entry.id, guard: entry.revision };
 }
 
-/** Revisions and file versions out of use. Pure. */
-export function collectRevisions(maps: Maps): Op[] {
+/** Keys of revisions that a service, a pod or a rollback names. */
+function usedRevisions(maps: Maps): ReadonlySet<string> {
   const used = new Set<string>();
   for (const { value: service } of maps.services.values()) {
     used.add(`${service.id}.${service.revision}`);
     if (service.previous !== null) used.add(`${service.id}.${service.previous}`);
   }
   for (const { value: pod } of maps.pods.values()) used.add(`${pod.service}.${pod.revision}`);
+  return used;
+}
+
+/** Revisions and file versions out of use. Pure. */
+export function collectRevisions(maps: Maps): Op[] {
+  const used = usedRevisions(maps);
   const files = new Set<string>();
   const note = (spec: ServiceSpec) => {
     for (const container of containersOf(spec.template)) {
@@ -63,6 +70,20 @@ export function collectRevisions(maps: Maps): Op[] {
     for (const [id, entry] of maps[kind]) if (!files.has(id)) ops.push({ op: 'delete', kind, id, guard: entry.revision });
   }
   return ops;
+}
+
+/** Credentials for registries that their stack has no image of any more, not even one to roll back to. Pure. */
+export function collectRegistries(maps: Maps): Op[] {
+  const used = new Set<string>();
+  const note = (spec: ServiceSpec) => {
+    for (const { image } of imagesOf(spec)) used.add(registryKey(spec.stack, registryOf(image)));
+  };
+  for (const { value: service } of maps.services.values()) note(service.spec);
+  for (const id of usedRevisions(maps)) {
+    const revision = maps.revisions.get(id)?.value;
+    if (revision) note(revision.spec);
+  }
+  return Array.from(maps.registries).flatMap(([id, entry]): Op[] => (used.has(id) ? [] : [{ op: 'delete', kind: 'registries', id, guard: entry.revision }]));
 }
 
 /** Networks of stacks that do not have them any more, once no pod is on them. Pure. */
@@ -107,7 +128,7 @@ export function startCollect(context: Context, signal: AbortSignal, graceMs = un
     name: 'collect', clock, log, signal,
     run: async () => {
       const now = clock.monotonic();
-      const unused = [...collectRevisions(world.maps), ...collectNetworks(world.maps), ...collectTokens(world.maps, clock.now())];
+      const unused = [...collectRevisions(world.maps), ...collectNetworks(world.maps), ...collectRegistries(world.maps), ...collectTokens(world.maps, clock.now())];
       const keys = new Set(unused.map((op) => keyOf(op)));
       for (const key of since.keys()) if (!keys.has(key)) since.delete(key);
       const ripe = unused.filter((op) => {

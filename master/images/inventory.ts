@@ -3,7 +3,13 @@
  * what they have, and of many that want the same one alone brings it from outside. In memory: it follows from the hosts, and comes
  * again with their sessions. Times are arguments, monotonic, in milliseconds.
  */
-import type { BlobDescriptor, HeldImage, NamedImage } from '../../model/image.ts';
+import type { BlobDescriptor, HeldImage, ImageName, NamedImage } from '../../model/image.ts';
+
+/** A node's image of some name. */
+export interface HeldName extends Pick<ImageName, 'since' | 'from'> {
+  readonly node: string;
+  readonly digest: string;
+}
 
 export interface Places {
   /** Nodes that have the blob. */
@@ -81,6 +87,12 @@ export class ImageInventory {
       }
     }
     return best;
+  }
+
+  /** What each node that has something by this name has. */
+  byName(name: string): readonly HeldName[] {
+    return [...this.#held].flatMap(([node, images]) => [...images.values()].flatMap(({ target, names }) =>
+      names.flatMap(({ name: each, since, from }): HeldName[] => (each === name ? [{ node, digest: target.digest, since, ...(from === undefined ? {} : { from }) }] : []))));
   }
 
   /** Nodes that have the image, whole. */

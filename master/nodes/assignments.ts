@@ -2,6 +2,7 @@
 import { fileObjectKey, makeAssignment } from '../../model/assign.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import type { Pod } from '../../model/pod.ts';
+import { registryKey } from '../../model/registry.ts';
 import type { FileObjectSpec, FileReference } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
 
@@ -17,6 +18,7 @@ export function buildAssignment(maps: Maps, pod: Pod): Assignment | null {
       return volume && { driver: volume.driver, driverOpts: volume.driverOpts };
     },
     node: nodeFacts(maps, pod.node),
+    auth: (registry) => maps.registries.get(registryKey(pod.stack, registry))?.value.auth,
     ports: maps.servicestatus.get(pod.service)?.value.ports ?? [],
   });
 }

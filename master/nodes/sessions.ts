@@ -237,6 +237,7 @@ export class Sessions {
         case 'revisions':
         case 'secrets':
         case 'configs':
+        case 'registries':
         case 'volumes':
         case 'servicestatus':
           for (const node of this.#sessions.keys()) this.#dirty.add(node);

@@ -8,6 +8,7 @@
 import type { Node, NodeStatus } from '../../model/node.ts';
 import type { Pod, PodStatus } from '../../model/pod.ts';
 import type { Network, Service, ServiceRevision, ServiceStatus, Stack, Volume } from '../../model/service.ts';
+import type { RegistryRecord } from '../../model/registry.ts';
 import type { FileObjectSpec } from '../../model/spec.ts';
 
 /** Every kind and its value. Spec and status live under different kinds because they have different writers. */
@@ -33,6 +34,8 @@ export interface Kinds {
   /** Key: `<name>.<first 16 hex digits of the digest>`. */
   readonly secrets: FileObjectSpec;
   readonly configs: FileObjectSpec;
+  /** A stack's credentials for a registry; key: see `registryKey`. */
+  readonly registries: RegistryRecord;
   readonly events: EventRecord;
   /** `leader/leader`: the master that leads, on its lease. Its epoch is the revision of this key; see master/leader.ts. */
   readonly leader: LeaderRecord;

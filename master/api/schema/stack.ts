@@ -172,6 +172,15 @@ export const StackSchema = Type.Object({
   secrets: named(fileObject, stackLimits.secrets), configs: named(fileObject, stackLimits.configs),
 }, { ...exact, $id: 'StackSpec', title: 'StackSpec' });
 
+const secret = Type.String({ minLength: 1, maxLength: 65_536 });
+const registryAuth = Type.Union([
+  Type.Object({ kind: Type.Literal('basic'), username: secret, password: secret }, exact),
+  Type.Object({ kind: Type.Literal('identity'), token: secret }, exact),
+]);
+
+/** What comes with an apply: the spec, and what is not of the spec. */
+export const ApplySchema = Type.Object({ ...StackSchema.properties, registries: Type.Optional(named(registryAuth, 100)) }, { ...exact, $id: 'ApplyRequest', title: 'ApplyRequest' });
+
 type Mutual<A extends B, B> = [A, B];
 /** Compiles only while schema and type say the same, in both directions. */
 export type SchemaAgrees = [Mutual<Static<typeof StackSchema>, StackSpec>, Mutual<DeepMutable<StackSpec>, Static<typeof StackSchema>>];

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ApplyResult } from '../../../model/api.ts';
+import type { ApplyRequest, ApplyResult } from '../../../model/api.ts';
 import type { StackSpec } from '../../../model/spec.ts';
 import { plan } from './fixtures.ts';
 import { FakeMaster, runCli, type FakeRequest } from './harness.ts';
@@ -45,6 +45,48 @@ describe('apply', () => {
     });
     expect(sent().services['web']).toMatchObject({ stack: 'shop', mode: { kind: 'replicated', replicas: 2 }, template: { containers: [{ image: 'web:1' }] } });
     expect(Object.keys(sent().services)).toEqual(['web']);
+  });
+
+  describe('credentials', () => {
+    const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
+    const body = () => JSON.parse(master.requests.at(-1)?.body.toString() ?? '') as ApplyRequest;
+    beforeEach(async () => {
+      await file('stack.yml', 'name: shop\nservices:\n  web: { image: web }\n  db: { image: "r.test:5000/db:1" }\n  open: { image: "open.test/x" }\n');
+      await file('config.json', JSON.stringify({ auths: { 'https://index.docker.io/v1/': auth('me:hub'), 'r.test:5000': auth('me:r'), 'other.test': auth('me:other') } }));
+    });
+
+    test('of the stack\'s registries go along, and no others', async () => {
+      const { code, stdout, stderr } = await runCli(['apply', '-f', 'stack.yml'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
+      expect(code).toBe(0);
+      expect(body().registries).toEqual({ 'docker.io': { kind: 'basic', username: 'me', password: 'hub' }, 'r.test:5000': { kind: 'basic', username: 'me', password: 'r' } });
+      expect(`${stdout}${stderr}`).not.toMatch(/hub|me:/);
+      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop');
+    });
+
+    test('stay here when one says so; which tags are looked up is passed on', async () => {
+      master.on('POST /v1/stacks/shop/plan', { ...plan, warnings: ['web could not be looked up'] });
+      await runCli(['apply', '-f', 'stack.yml', '--no-registry-auth', '--resolve-image', 'always'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
+      expect(body()).not.toHaveProperty('registries');
+      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop?resolve=always');
+      const planned = await runCli(['plan', '-f', 'stack.yml', '--resolve-image', 'never'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
+      expect(planned.stderr).toBe('warning: web could not be looked up\n');
+      expect(Object.keys(body().registries ?? {})).toEqual(['docker.io', 'r.test:5000']);
+      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop/plan?resolve=never');
+      expect((await runCli(['apply', '-f', 'stack.yml', '--resolve-image', 'sometimes'], { master, cwd })).code).toBe(2);
+    });
+
+    test('that cannot be had are missed, not fatal', async () => {
+      await file('config.json', JSON.stringify({ auths: { 'r.test:5000': { auth: 'AAAA' } }, credHelpers: { 'docker.io': 'tsorch-none' } }));
+      const { code, stderr } = await runCli(['apply', '-f', 'stack.yml'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
+      expect(code).toBe(0);
+      expect(stderr.split('\n').filter((line) => line.startsWith('warning')).sort()).toEqual([
+        `warning: ${cwd}/config.json: the auth of r.test:5000 is not user and password in base64; docker login r.test:5000 writes it anew`,
+        'warning: shop_web: no memory limit',
+        'warning: the Docker config names the credential helper docker-credential-tsorch-none, which is not on the path',
+      ]);
+      await file('config.json', '{');
+      expect((await runCli(['apply', '-f', 'stack.yml'], { master, cwd, env: { DOCKER_CONFIG: cwd } })).stderr).toContain('config.json is not JSON');
+    });
   });
 
   test('several files, a profile, and variables from .env, the process and --env-file', async () => {

@@ -93,7 +93,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     stdin: stdin as Input,
     stdout: stdout.stream,
     stderr: stderr.stream,
-    env: { TSORCH_CONFIG: '/nonexistent/context.json', ...(url ? { TSORCH_MASTER: url } : {}), ...options.env },
+    env: { TSORCH_CONFIG: '/nonexistent/context.json', DOCKER_CONFIG: '/nonexistent', ...(url ? { TSORCH_MASTER: url } : {}), ...options.env },
     cwd: options.cwd ?? '/nonexistent',
     now: () => options.now ?? fixedNow,
     signal: options.signal ?? new AbortController().signal,

@@ -8,6 +8,7 @@ import { systemClock, type Clock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import { createRequest } from '../../../../lib/pki/request.ts';
 import type { Credentials } from '../../../../lib/pki/credentials.ts';
+import type { DigestResolver } from '../../../../master/images/resolve.ts';
 import { serveMaster, type Serving, type Times } from '../../../../master/serve.ts';
 import { MemoryStore } from '../../../../master/store/memory.ts';
 import { loadTrust, type MasterTrust } from '../../../../master/trust/authority.ts';
@@ -30,6 +31,7 @@ export interface LabOptions {
   readonly times?: Partial<Times>;
   readonly lifeMs?: number;
   readonly clock?: Clock;
+  readonly resolver?: DigestResolver;
   /** Another master of this one's cluster. */
   readonly beside?: Lab;
 }
@@ -61,6 +63,7 @@ export class Lab implements AsyncDisposable {
     const serving = await serveMaster({
       store, trust, id, listen: '127.0.0.1:0', grpc: '127.0.0.1:0', version: '0', wish: {}, caDirectory: join(directory, 'ca'), clock, log: silentLog, signal: stop.signal,
       ...(options.times === undefined ? {} : { times: options.times }),
+      ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
     }).catch(async (error: unknown) => {
       stop.abort(new Error('it did not start'));
       await rm(directory, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { daemonConfig, daemonPaths } from '../../../../agent/runtime/daemon-file
 import { runtimeFailure } from '../../../../agent/runtime/failure.ts';
 import { containerdId, pathSegment, shimSocket } from '../../../../agent/runtime/ids.ts';
 import { findInLayers, layerDirectories, readLayeredFile } from '../../../../agent/runtime/image-files.ts';
-import { Limit } from '../../../../agent/runtime/limit.ts';
+import { Limit } from '../../../../lib/limit.ts';
 import { parseMounts } from '../../../../agent/runtime/mountinfo.ts';
 import { TsorchError } from '../../../../model/errors.ts';
 

@@ -2,7 +2,7 @@
 import { FakeClock } from '../../../../lib/clock.ts';
 import { Allocations } from '../../../../master/apply/allocations.ts';
 import { sha256 } from '../../../../master/apply/hash.ts';
-import { planApply, type ApplyPlan } from '../../../../master/apply/plan.ts';
+import { planApply, type ApplyInput, type ApplyPlan } from '../../../../master/apply/plan.ts';
 import { preview } from '../../../../master/apply/preview.ts';
 import { Planner } from '../../../../master/controllers/planner.ts';
 import { sortPending } from '../../../../master/controllers/pass.ts';
@@ -53,8 +53,10 @@ export class TestCluster {
     await this.world.waitFor(revision, this.#stop.signal);
   }
 
-  plan(spec: StackSpec): ApplyPlan {
-    return planApply({ maps: this.world.maps, spec, allocations: new Allocations(this.world.maps, '10.48.0.0/16'), hash: sha256 });
+  plan(spec: StackSpec, pin?: ApplyInput['pin'], registries?: ApplyInput['registries']): ApplyPlan {
+    return planApply({
+      maps: this.world.maps, spec, allocations: new Allocations(this.world.maps, '10.48.0.0/16'), hash: sha256, ...(pin ? { pin } : {}), ...(registries ? { registries } : {}),
+    });
   }
 
   preview(spec: StackSpec): PlanResult {
@@ -63,8 +65,8 @@ export class TestCluster {
   }
 
   /** What the apply wrote. */
-  async apply(spec: StackSpec): Promise<ApplyPlan> {
-    const plan = this.plan(spec);
+  async apply(spec: StackSpec, pin?: ApplyInput['pin'], registries?: ApplyInput['registries']): Promise<ApplyPlan> {
+    const plan = this.plan(spec, pin, registries);
     await this.write(plan.ops);
     return plan;
   }
