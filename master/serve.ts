@@ -98,6 +98,7 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
   const sessions = new Sessions({
     store, world, liveness, images, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
     heartbeatMs: times.heartbeatMs, silenceMs: times.silenceMs,
+    onProblem: (node, problem) => events.add(`node/${world.get('nodes', node)?.name ?? node}`, problem),
     onChange: (node) => {
       const name = world.get('nodes', node)?.name ?? node;
       events.add(`node/${name}`, liveness.state(node) === 'ready' ? 'connected' : 'connection lost');

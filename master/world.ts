@@ -12,7 +12,7 @@ type MutableMaps = { [K in Kind]: Map<string, Entry<K>> };
 export type Subscriber = (changes: readonly Change[], revision: number) => void;
 
 const kinds: readonly Kind[] = [
-  'cluster', 'ca', 'tokens', 'stacks', 'services', 'revisions', 'servicestatus', 'pods', 'podstatus', 'nodes', 'nodestatus',
+  'cluster', 'ca', 'tokens', 'stacks', 'services', 'revisions', 'servicestatus', 'pods', 'podstatus', 'staticpods', 'nodes', 'nodestatus',
   'sessions', 'networks', 'volumes', 'secrets', 'configs', 'registries', 'events',
 ];
 

@@ -36,6 +36,7 @@
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
  */
 import type { BlobDescriptor } from './image.ts';
+import type { NodeStatus } from './node.ts';
 import type { AllocatedPort, UpdateStatus } from './service.ts';
 import type { Pod, PodStatus, PodPhase } from './pod.ts';
 import type { RegistryAuth } from './registry.ts';
@@ -165,6 +166,8 @@ export interface PodListItem {
   readonly since: number;
   readonly exitCode?: number;
   readonly message: string;
+  /** The manifest of its host that it is from; absent for the cluster's own pods. */
+  readonly origin?: string;
 }
 
 export interface PodDetail extends PodListItem {
@@ -186,6 +189,8 @@ export interface NodeListItem {
   readonly allocated: { readonly cpus: number; readonly memory: number };
   readonly pods: number;
   readonly version: string;
+  /** Of its own manifests; absent when it has none. */
+  readonly manifests?: NonNullable<NodeStatus['manifests']>;
 }
 
 export interface VolumeListItem {

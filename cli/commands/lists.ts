@@ -33,7 +33,7 @@ export function podColumns(now: number): readonly Column<PodListItem>[] {
     { head: 'IMAGE', cell: (pod) => pod.image },
     { head: 'RESTARTS', cell: (pod) => String(pod.restarts), align: 'right' },
     { head: 'AGE', cell: (pod) => formatAge(now - pod.since), align: 'right' },
-    { head: 'MESSAGE', cell: (pod) => pod.message },
+    { head: 'MESSAGE', cell: (pod) => [pod.message, ...(pod.origin === undefined ? [] : [`from ${pod.origin}`])].filter(Boolean).join('; ') },
   ];
 }
 

@@ -1,7 +1,6 @@
 /** `ps`: pods, of everything, of a stack, of a service, on a node. */
 import type { Command } from 'commander';
-import type { PodListItem, StackListItem } from '../../model/api.ts';
-import { segment } from '../client.ts';
+import type { PodListItem } from '../../model/api.ts';
 import type { Io } from '../io.ts';
 import { showList } from '../output/format.ts';
 import { command, formatOption, withClient, type FormatOptions } from './command.ts';
@@ -21,10 +20,8 @@ export function psCommand(io: Io): Command {
     .action((name: string | undefined, options: PsOptions) =>
       withClient(io, options, async (client) => {
         const common = { node: options.node, all: options.all ? true : undefined };
-        const isStack = name !== undefined && (await client.get<StackListItem[]>('/v1/stacks')).some((stack) => stack.name === name);
-        // Not a stack: a service, and when it is neither, the master says so.
-        if (name !== undefined && !isStack) await client.get(`/v1/services/${segment(name)}`);
-        const pods = await client.get<PodListItem[]>('/v1/pods', { ...common, ...(name === undefined ? {} : isStack ? { stack: name } : { service: name }) });
+        // What the name means, or that it means nothing, is for the master to say: manifests of hosts have names too.
+        const pods = await client.get<PodListItem[]>('/v1/pods', { ...common, target: name });
         showList(io, options.format, pods, podColumns(io.now()));
       }),
     );

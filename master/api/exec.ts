@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { errorBody, toErrorCode, toTsorchError } from './errors.ts';
+import { podStatusOf } from '../pods.ts';
 import { findTarget } from './targets.ts';
 
 const query = Type.Object({ q: Type.String({ maxLength: 65_536 }) });
@@ -34,7 +35,7 @@ async function bridge(context: Context, socket: WebSocket, text: string): Promis
   socket.on('message', (data: Buffer) => forward(data));
   const { target, container: named, ...wanted } = parseQuery(text);
   const { pods, container } = findTarget(context.world.maps, target, named);
-  const pod = pods.find((candidate) => candidate.node !== null && isRunning(context.world.get('podstatus', candidate.id), container));
+  const pod = pods.find((candidate) => candidate.node !== null && isRunning(podStatusOf(context.world.maps, candidate.id), container));
   if (!pod?.node) throw new TsorchError('conflict', `${container === undefined || named === undefined ? target : `container ${container} of ${target}`} has no running pod`, { hint: `see tsorch ps ${pods[0]?.service ?? target}` });
   const params: ExecStreamParams = { podId: pod.id, ...(container === undefined ? {} : { container }), ...wanted };
   const stream = await context.sessions.openStream(pod.node, 'exec', params);

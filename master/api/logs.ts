@@ -6,6 +6,7 @@ import { isCode, TsorchError } from '../../model/errors.ts';
 import { encodeChunk, linesOf, logChunkType, type PodLogChunk } from '../../model/log-chunk.ts';
 import type { Pod } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
+import { findPod } from '../pods.ts';
 import { Merger } from './merge.ts';
 import { type PodLogParams, readPodLogs } from './pod-logs.ts';
 import { previousAttempts } from './previous.ts';
@@ -57,7 +58,7 @@ export function logsRoutes(app: FastifyInstance, context: Context): void {
 async function serve(context: Context, request: FastifyRequest, reply: FastifyReply, { target: names, container: wanted, places, ...rest }: LogsRequest): Promise<void> {
   const { world } = context;
   const targets = names.map((name) => findTarget(world.maps, name, wanted));
-  const podIds = new Set(names.filter((name) => world.maps.pods.has(name)));
+  const podIds = new Set(names.filter((name) => findPod(world.maps, name)));
   const params: PodLogParams = { ...rest, follow: rest.follow === true };
   // A pod comes once; a service may have others, for as long as there is one.
   const reading = begin(context, request, reply, params.follow, () => names.every((name) => podIds.has(name) || !isKnown(world.maps, name)));
@@ -70,7 +71,7 @@ async function serve(context: Context, request: FastifyRequest, reply: FastifyRe
   // Pods that come while somebody follows are followed too: a rolling update does not end the view.
   if (params.follow) {
     world.subscribe((changes) => {
-      if (changes.some(({ kind, entry }) => kind === 'pods' && entry !== null)) {
+      if (changes.some(({ kind, entry }) => (kind === 'pods' || kind === 'staticpods') && entry !== null)) {
         for (const name of names) {
           const found = findAgain(context, name, wanted);
           for (const pod of found?.pods ?? []) open(pod, { ...whole, ...(found?.container === undefined ? {} : { container: found.container }) });

@@ -59,6 +59,7 @@ export function nodeRoutes(app: FastifyInstance, context: Context, view: () => V
     for (const pod of world.values('pods')) {
       if (pod.node === node.id) ops.push({ op: 'delete', kind: 'pods', id: pod.id }, { op: 'delete', kind: 'podstatus', id: pod.id });
     }
+    for (const { pod } of world.values('staticpods')) if (pod.node === node.id) ops.push({ op: 'delete', kind: 'staticpods', id: pod.id });
     for (const volume of world.values('volumes')) {
       if (volume.node === node.id) ops.push({ op: 'put', kind: 'volumes', id: volume.name, value: { ...volume, node: null } });
     }

@@ -5,6 +5,7 @@ import { noticeChunk, type PodLogChunk, streamKey } from '../../model/log-chunk.
 import { isFinal, type Pod, podName } from '../../model/pod.ts';
 import type { LogBatch } from '../../proto/gen/tsorch/node.ts';
 import type { Context } from '../context.ts';
+import { findPod, podStatusOf } from '../pods.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { Batches } from './merge.ts';
 import { toErrorCode } from './errors.ts';
@@ -47,8 +48,8 @@ export async function* readPodLogs(context: Context, pod: Pod, params: PodLogPar
       yield notice(why);
       return;
     }
-    const now = world.get('pods', pod.id);
-    const phase = world.get('podstatus', pod.id)?.phase;
+    const now = findPod(world.maps, pod.id);
+    const phase = podStatusOf(world.maps, pod.id)?.phase;
     // A host that has just been given the pod may not know of it yet.
     if (!now || (isCode(failure, 'not-found') && phase !== undefined && isFinal(phase))) return;
     if (!told && clock.monotonic() - heard > silentMs) {

@@ -6,6 +6,7 @@ import { TsorchError } from '../../model/errors.ts';
 import { isFinal, type Pod } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
 import type { Pending } from '../controllers/pending.ts';
+import { allPods, podStatusOf } from '../pods.ts';
 import { findNode, findPods } from './targets.ts';
 import { podItem, type ViewInput } from './views.ts';
 
@@ -17,7 +18,7 @@ export function podRoutes(app: FastifyInstance, context: Context, view: () => Vi
   app.get<{ Querystring: Type.Static<typeof query> }>('/v1/pods', { schema: { querystring: query, summary: 'Pods; stopped ones with all=true' } }, async (request) => {
     const { stack, service, node, target, all } = request.query;
     const nodeId = node === undefined ? undefined : findNode(maps, node).id;
-    const pods = target === undefined ? Array.from(maps.pods.values(), (entry) => entry.value) : findPods(maps, target);
+    const pods = target === undefined ? allPods(maps) : findPods(maps, target);
     const input = view();
     return pods
       .filter((pod) => (stack === undefined || pod.stack === stack) && (service === undefined || pod.service === service) && (nodeId === undefined || pod.node === nodeId))
@@ -29,19 +30,19 @@ export function podRoutes(app: FastifyInstance, context: Context, view: () => Vi
   app.get<{ Params: { id: string } }>('/v1/pods/:id', { schema: { summary: 'One pod, with why it is pending' } }, async (request): Promise<PodDetail> => {
     const [pod] = findPods(maps, request.params.id);
     if (!pod) throw new TsorchError('not-found', `there is no pod ${request.params.id}`, { hint: 'see tsorch ps' });
-    return { ...podItem(view(), pod), pod, status: maps.podstatus.get(pod.id)?.value ?? null, why: pending.get(pod.id)?.why ?? [] };
+    return { ...podItem(view(), pod), pod, status: podStatusOf(maps, pod.id) ?? null, why: pending.get(pod.id)?.why ?? [] };
   });
 
   /** Without `all`: what runs or should, and jobs and failures that are the last word on their slot. */
   function isShown(pod: Pod): boolean {
     if (pod.desired === 'running') return !isReplaced(pod);
-    const status = maps.podstatus.get(pod.id)?.value;
+    const status = podStatusOf(maps, pod.id);
     // A replaced pod on a host that is down will be told to stop when the host is back; until then nobody can say more of it.
     return status !== undefined && !isFinal(status.phase) && (pod.node === null || context.liveness.state(pod.node) !== 'down');
   }
 
   function isReplaced(pod: Pod): boolean {
-    const status = maps.podstatus.get(pod.id)?.value;
+    const status = podStatusOf(maps, pod.id);
     if (!status || !isFinal(status.phase)) return false;
     return Array.from(maps.pods.values()).some(({ value: other }) => other.service === pod.service && other.slot === pod.slot && other.createdAt > pod.createdAt);
   }

@@ -1,6 +1,7 @@
 /** `logs --previous`: which attempt came before the one that runs now, in each slot. Pure. */
 import type { Pod } from '../../model/pod.ts';
 import type { Maps } from '../world.ts';
+import { podStatusOf } from '../pods.ts';
 import { containersOf, type Target } from './targets.ts';
 
 export interface PreviousAttempt {
@@ -24,7 +25,7 @@ export function previousAttempts(maps: Maps, target: Target): readonly PreviousA
 
 function lastOver(maps: Maps, newestFirst: readonly Pod[], container: string): PreviousAttempt | null {
   for (const pod of newestFirst) {
-    const status = maps.podstatus.get(pod.id)?.value.containers.find(({ name }) => name === container);
+    const status = podStatusOf(maps, pod.id)?.containers.find(({ name }) => name === container);
     if (pod.node === null || status?.attempt === undefined) continue;
     const attempt = status.state === 'running' ? status.attempt - 1 : status.attempt;
     if (attempt > 0) return { pod, container, attempt };

@@ -8,6 +8,7 @@ import { commitAsLeader, type Context } from '../context.ts';
 import { baseRevision } from '../../model/revision.ts';
 import type { Op } from '../store/port.ts';
 import { suggest } from './suggest.ts';
+import { manifestHint } from './targets.ts';
 import { podsByService, serviceItem, type ViewInput } from './views.ts';
 
 const query = Type.Object({ stack: Type.Optional(Type.String()) });
@@ -19,7 +20,7 @@ export function serviceRoutes(app: FastifyInstance, context: Context, view: () =
   const find = (id: string): Service => {
     const service = world.get('services', id);
     if (service) return service;
-    throw new TsorchError('not-found', `there is no service ${id}`, { hint: suggest(id, world.maps.services.keys()) ?? 'see tsorch services' });
+    throw new TsorchError('not-found', `there is no service ${id}`, { hint: manifestHint(world.maps, id) ?? suggest(id, world.maps.services.keys()) ?? 'see tsorch services' });
   };
   const item = (service: Service): ServiceListItem => serviceItem(view(), service, podsByService(world.maps).get(service.id) ?? []);
   const update = async (service: Service, next: Service, more: readonly Op[] = []): Promise<ServiceListItem> => {

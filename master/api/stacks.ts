@@ -16,6 +16,7 @@ import type { Planner } from '../controllers/planner.ts';
 import { resolveImages } from '../images/resolve.ts';
 import { ApplySchema } from './schema/stack.ts';
 import { suggest } from './suggest.ts';
+import { manifestHint } from './targets.ts';
 import { removeVolumes } from './volumes.ts';
 import { podsByService, serviceItem, stackItem, type ViewInput } from './views.ts';
 
@@ -87,7 +88,7 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     const { name } = request.params;
     const { services, volumes } = await inTurn(async () => {
       const plan = planRemove(maps, name);
-      if (plan.ops.length === 0 && plan.volumes.length === 0) throw new TsorchError('not-found', `there is no stack ${name}`, { hint: suggest(name, maps.stacks.keys()) ?? 'see tsorch ls' });
+      if (plan.ops.length === 0 && plan.volumes.length === 0) throw new TsorchError('not-found', `there is no stack ${name}`, { hint: manifestHint(maps, name) ?? suggest(name, maps.stacks.keys()) ?? 'see tsorch ls' });
       await commitAsLeader(context, plan.ops);
       if (plan.ops.length > 0) context.events.add(`stack/${name}`, 'removed');
       return plan;

@@ -4,6 +4,7 @@ import type { Node } from '../../model/node.ts';
 import type { Pod } from '../../model/pod.ts';
 import { serviceId } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
+import { allPods, findPod } from '../pods.ts';
 import { suggest } from './suggest.ts';
 
 export interface Target {
@@ -38,7 +39,7 @@ export function findTarget(maps: Maps, target: string, container?: string): Targ
 
 /** Whether there is something of this name that has pods or may come to have some. */
 export function isKnown(maps: Maps, target: string): boolean {
-  if (maps.pods.has(target) || maps.services.has(target) || maps.stacks.has(target)) return true;
+  if (findPod(maps, target) || maps.services.has(target) || maps.stacks.has(target)) return true;
   const dot = target.lastIndexOf('.');
   return (dot > 0 && maps.services.has(target.slice(0, dot))) || joined(maps, target) !== null;
 }
@@ -48,18 +49,20 @@ function unknownTarget(maps: Maps, target: string): TsorchError {
   const service = target.replace(/\.[^.]*$/, '');
   // A slot that the service does not have is no misspelling.
   if (service !== target && maps.services.has(service)) return new TsorchError('not-found', `${service} has no pod ${target}`, { hint: `see tsorch ps ${service}` });
-  const names = [...maps.stacks.keys(), ...maps.services.keys()];
+  const names = [...maps.stacks.keys(), ...maps.services.keys(), ...new Set(Array.from(maps.staticpods.values(), ({ value: { pod } }) => [pod.stack, pod.service]).flat())];
   return new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? suggest(service, names) ?? 'see tsorch ps' });
 }
 
 /** Names of the pod's containers, the service's own first, init containers last. */
 export function containersOf(maps: Maps, pod: Pod): readonly string[] {
+  const own = maps.staticpods.get(pod.id)?.value.status.containers;
+  if (own) return own.map(({ name }) => name);
   const template = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template;
   return [...(template?.containers ?? []), ...(template?.initContainers ?? [])].map(({ name }) => name);
 }
 
 function named(maps: Maps, target: string): Target | null {
-  const exact = maps.pods.get(target)?.value;
+  const exact = findPod(maps, target);
   if (exact) return { pods: [exact] };
   const pods = select(maps, target, (pod, name) => pod.service === name, (pod) => pod.stack === target);
   return pods.length > 0 || maps.services.has(target) || maps.stacks.has(target) ? { pods } : null;
@@ -79,7 +82,7 @@ function joined(maps: Maps, target: string): Target | null {
 function select(maps: Maps, target: string, isCalled: (pod: Pod, name: string) => boolean, isPart: (pod: Pod) => boolean = () => false): Pod[] {
   const dot = target.lastIndexOf('.');
   const slotOf = (pod: Pod) => (typeof pod.slot === 'string' ? [pod.slot, maps.nodes.get(pod.slot)?.value.name ?? ''] : [String(pod.slot)]);
-  return Array.from(maps.pods.values(), (entry) => entry.value)
+  return allPods(maps)
     .filter((pod) => isPart(pod) || isCalled(pod, target) || (dot > 0 && slotOf(pod).includes(target.slice(dot + 1)) && isCalled(pod, target.slice(0, dot))))
     .sort(byNewest);
 }
@@ -88,6 +91,12 @@ function select(maps: Maps, target: string, isCalled: (pod: Pod, name: string) =
 function byNewest(a: Pod, b: Pod): number {
   const live = Number(b.desired === 'running') - Number(a.desired === 'running');
   return live !== 0 ? live : b.createdAt - a.createdAt;
+}
+
+/** What to say of a stack or service that people want to change and that only a host's manifest can: undefined for others. */
+export function manifestHint(maps: Maps, name: string): string | undefined {
+  const found = Array.from(maps.staticpods.values(), (entry) => entry.value).find(({ pod }) => pod.stack === name || pod.service === name);
+  return found && `${name} is in ${found.origin} on ${maps.nodes.get(found.pod.node ?? '')?.value.name ?? 'a node'}: change or remove that file`;
 }
 
 export function findNode(maps: Maps, target: string): Node {

@@ -3,6 +3,7 @@ import type { NodeListItem, PodListItem, ServiceListItem, StackListItem } from '
 import type { NodeState } from '../../model/node.ts';
 import { isFinal, podName, type Pod, type PodStatus } from '../../model/pod.ts';
 import type { Service } from '../../model/service.ts';
+import { allPods, podStatusOf } from '../pods.ts';
 import type { Maps } from '../world.ts';
 
 export interface ViewInput {
@@ -14,7 +15,8 @@ export interface ViewInput {
 
 export function podItem(input: ViewInput, pod: Pod): PodListItem {
   const { maps } = input;
-  const status = maps.podstatus.get(pod.id)?.value;
+  const own = maps.staticpods.get(pod.id)?.value;
+  const status = podStatusOf(maps, pod.id);
   const node = pod.node === null ? undefined : maps.nodes.get(pod.node)?.value;
   const lost = pod.node !== null && input.stateOf(pod.node) === 'down' && !(status && isFinal(status.phase));
   const spec = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec;
@@ -23,9 +25,9 @@ export function podItem(input: ViewInput, pod: Pod): PodListItem {
   const slot = typeof pod.slot === 'string' ? (maps.nodes.get(pod.slot)?.value.name ?? pod.slot) : pod.slot;
   return {
     id: pod.id, name: podName(pod.service, slot), stack: pod.stack, service: pod.service, slot: pod.slot, revision: pod.revision, node: node?.name ?? null, state, desired: pod.desired,
-    ready: !lost && status?.ready === true, ...containerCount(status), ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? '', restarts: status?.restarts ?? 0,
+    ready: !lost && status?.ready === true, ...containerCount(status), ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? own?.image ?? '', restarts: status?.restarts ?? 0,
     since: status?.since ?? pod.createdAt,
-    ...exitCodeOf(status),
+    ...exitCodeOf(status), ...(own ? { origin: own.origin } : {}),
     message: lost ? 'its node is down' : pod.node === null ? (input.pending.get(pod.id)?.summary ?? 'waiting to be scheduled') : (status?.message ?? pod.reason),
   };
 }
@@ -95,11 +97,11 @@ export function stackItem(name: string, services: readonly ServiceListItem[]): S
 export function nodeItems(input: ViewInput): NodeListItem[] {
   const { maps, stateOf } = input;
   const usage = new Map<string, { cpus: number; memory: number; pods: number }>();
-  for (const { value: pod } of maps.pods.values()) {
+  for (const pod of allPods(maps)) {
     if (pod.node === null) continue;
-    const status = maps.podstatus.get(pod.id)?.value;
+    const status = podStatusOf(maps, pod.id);
     if (status && isFinal(status.phase)) continue;
-    const reserved = maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template.reservations;
+    const reserved = maps.staticpods.get(pod.id)?.value.reservations ?? maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template.reservations;
     const sum = usage.get(pod.node) ?? { cpus: 0, memory: 0, pods: 0 };
     usage.set(pod.node, { cpus: sum.cpus + (reserved?.cpus ?? 0), memory: sum.memory + (reserved?.memory ?? 0), pods: sum.pods + 1 });
   }
@@ -109,6 +111,7 @@ export function nodeItems(input: ViewInput): NodeListItem[] {
     return {
       id: node.id, name: node.name, state: stateOf(node.id), availability: node.availability, labels: node.labels, address: status?.address ?? '', subnet: node.subnet,
       capacity: status?.capacity ?? { cpus: 0, memory: 0 }, allocated: { cpus: used.cpus, memory: used.memory }, pods: used.pods, version: status?.version ?? '',
+      ...(status?.manifests ? { manifests: status.manifests } : {}),
     };
   }).sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { isFinal } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
+import { allPods, podStatusOf } from '../pods.ts';
 import { startEvents } from './stream.ts';
 import { nodeItems, podItem, podsByService, serviceItem, stackItem, type ViewInput } from './views.ts';
 
@@ -81,8 +82,8 @@ function collect(view: ViewInput): Map<string, { kind: string; id: string; value
   const services = Array.from(view.maps.services.values(), ({ value }) => serviceItem(view, value, pods.get(value.id) ?? []));
   for (const name of view.maps.stacks.keys()) put('stack', name, stackItem(name, services));
   for (const service of services) put('service', service.id, service);
-  for (const { value: pod } of view.maps.pods.values()) {
-    const status = view.maps.podstatus.get(pod.id)?.value;
+  for (const pod of allPods(view.maps)) {
+    const status = podStatusOf(view.maps, pod.id);
     if (pod.desired !== 'running' && status && isFinal(status.phase)) continue;
     put('pod', pod.id, podItem(view, pod));
   }

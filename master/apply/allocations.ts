@@ -21,6 +21,11 @@ export class Allocations {
     this.#pool = new AddressPool(serviceCidr, statuses.flatMap((status) => status.vips.map((vip) => vip.ip)));
     this.#groups = new Set(Array.from(maps.networks.values(), (entry) => entry.value.group));
     for (const status of statuses) this.#ports.set(status.id, status.ports);
+    // A port that answers on every host cannot be one that a host has for itself.
+    for (const { value: { pod, ports } } of maps.staticpods.values()) {
+      const owner = `${pod.service} of a manifest on ${maps.nodes.get(pod.node ?? '')?.value.name ?? 'a node'}`;
+      this.#ports.set(owner, ports.map((port) => ({ ...port, mode: 'host' })));
+    }
   }
 
   group(): number {

@@ -17,6 +17,10 @@ export function checkStack(maps: Maps, spec: StackSpec): void {
   for (const kind of ['networks', 'volumes', 'secrets', 'configs'] as const) {
     for (const [key, { name }] of Object.entries(spec[kind])) checkName(name, `${kind}.${key}.name`, 128);
   }
+  const own = maps.stacks.has(spec.name) ? undefined : Array.from(maps.staticpods.values(), (entry) => entry.value).find(({ pod }) => pod.stack === spec.name);
+  if (own) {
+    throw new TsorchError('conflict', `a stack ${spec.name} runs on ${maps.nodes.get(own.pod.node ?? '')?.value.name ?? 'a node'} from its manifest ${own.origin}`, { path: 'name', hint: 'name this one apart with name: or -p' });
+  }
   const problem = expressionProblem(spec.services);
   if (problem) throw new TsorchError('invalid', `services.${problem.service}: ${problem.message}`, { path: `services.${problem.service}.deploy.placement` });
   const networks = new Set(Object.values(spec.networks).map((network) => network.name));

@@ -32,6 +32,7 @@ export function collectPods(maps: Maps): Op[] {
   for (const entries of ended.values()) {
     for (const entry of entries.toSorted((a, b) => newestFirst(a.value, b.value)).slice(keptPerSlot)) ops.push(remove(entry));
   }
+  for (const [id, entry] of maps.staticpods) if (!maps.nodes.has(entry.value.pod.node ?? '')) ops.push({ op: 'delete', kind: 'staticpods', id });
   for (const id of maps.podstatus.keys()) if (!maps.pods.has(id)) ops.push({ op: 'delete', kind: 'podstatus', id });
   return ops;
 }
@@ -143,7 +144,7 @@ export function startCollect(context: Context, signal: AbortSignal, graceMs = un
     },
   });
   world.subscribe((changes) => {
-    if (changes.some((change) => (change.kind === 'podstatus' && (change.entry === null || isFinal(change.entry.value.phase) || !world.maps.pods.has(change.id))) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services')) loop.mark();
+    if (changes.some((change) => (change.kind === 'podstatus' && (change.entry === null || isFinal(change.entry.value.phase) || !world.maps.pods.has(change.id))) || (change.kind === 'pods' && (change.entry === null || change.entry.value.desired === 'stopped')) || change.kind === 'services' || (change.kind === 'nodes' && change.entry === null))) loop.mark();
   }, signal);
   loop.mark();
   return loop;

@@ -9,7 +9,7 @@ import { AddressPool } from '../../model/allocate/addresses.ts';
 import type { Liveness } from '../nodes/liveness.ts';
 import type { ServiceInput } from '../reconcile/plan.ts';
 import { PodClock } from '../reconcile/times.ts';
-import { demandOf, type Demand } from '../scheduler/demand.ts';
+import { demandOf, staticDemand, type Demand } from '../scheduler/demand.ts';
 import { ClusterState } from '../scheduler/state.ts';
 import type { Change } from '../store/port.ts';
 import type { Maps, World } from '../world.ts';
@@ -37,6 +37,7 @@ export class Planner {
     for (const id of world.maps.nodes.keys()) this.#syncNode(id);
     for (const { value } of world.maps.volumes.values()) this.state.setVolume(value);
     for (const id of world.maps.pods.keys()) this.#syncPod(id);
+    for (const id of world.maps.staticpods.keys()) this.#syncStatic(id);
     world.subscribe((changes) => this.#onChanges(changes), signal);
   }
 
@@ -144,6 +145,10 @@ export class Planner {
         case 'pods':
           this.#syncPod(change.id);
           break;
+        case 'staticpods':
+          this.#syncStatic(change.id);
+          this.#work.unplaced();
+          break;
         case 'podstatus':
           if (change.entry) this.times.observe(change.entry.value, now);
           this.#syncPod(change.id);
@@ -189,6 +194,14 @@ export class Planner {
     const status = this.#world.get('podstatus', id);
     if (status && !this.times.get(id)) this.times.observe(status, performance.now());
     this.state.setPod(pod, this.#demandOf(pod), status?.phase);
+  }
+
+  /** Pods of hosts' own manifests are not the cluster's to plan, but they take what they take of their hosts. */
+  #syncStatic(id: string): void {
+    const own = this.#world.get('staticpods', id);
+    if (!own) return this.state.removePod(id);
+    // Its address is none of the node's subnet, and its service none that is spread or limited here.
+    this.state.setPod({ ...own.pod, service: `manifest/${own.pod.service}`, ip: null }, staticDemand(own), own.status.phase);
   }
 
   #reserve(node: string, ip: string): void {

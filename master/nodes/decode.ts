@@ -7,7 +7,7 @@ import { Compile } from 'typebox/compile';
 import { TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import type { NodeStatus } from '../../model/node.ts';
-import type { PodStatus } from '../../model/pod.ts';
+import type { PodStatus, StaticPod } from '../../model/pod.ts';
 
 /** Of one status: many of them share a commit. */
 const mostBytes = 65_536;
@@ -20,10 +20,11 @@ const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const nodeStatus = Compile(Type.Object({
   address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
   engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text, blobPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
+  manifests: Type.Optional(Type.Object({ stacks: amount, problems: Type.Array(text, { maxItems: 100 }) })),
   volumeDrivers: Type.Optional(Type.Array(Type.Object({ name: text, scope: Type.Union([Type.Literal('local'), Type.Literal('global')]) }), { maxItems: 1000 })),
 }));
 
-const podStatus = Compile(Type.Object({
+const podStatusShape = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 256 }), node: text,
   phase: Type.Union((['pending', 'assigned', 'preparing', 'starting', 'running', 'stopping', 'succeeded', 'failed', 'lost'] as const).map((phase) => Type.Literal(phase))),
   ready: Type.Boolean(), message: text, restarts: amount, since: Type.Number(),
@@ -31,6 +32,21 @@ const podStatus = Compile(Type.Object({
     name: text, image: text, imageDigest: Type.Optional(text), pid: Type.Optional(Type.Number()), exitCode: Type.Optional(Type.Number()), oomKilled: Type.Optional(Type.Boolean()), warnings: Type.Optional(Type.Array(text, { maxItems: 100 })),
     health: Type.Optional(Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')])),
   }), { maxItems: 1000 }),
+});
+const podStatus = Compile(podStatusShape);
+
+const name = Type.String({ minLength: 1, maxLength: 256 });
+const staticPod = Compile(Type.Object({
+  pod: Type.Object({
+    id: name, service: name, stack: name, slot: Type.Union([amount, name]), revision: text, desired: Type.Union([Type.Literal('running'), Type.Literal('draining'), Type.Literal('stopped')]),
+    reason: text, node: Type.Union([text, Type.Null()]), ip: Type.Union([text, Type.Null()]), createdAt: Type.Number(),
+  }),
+  origin: text, image: text, reservations: Type.Object({ cpus: amount, memory: amount, generic: Type.Optional(Type.Record(Type.String(), amount)) }),
+  ports: Type.Array(Type.Object({
+    target: Type.Integer({ minimum: 1, maximum: 65_535 }), published: Type.Integer({ minimum: 1, maximum: 65_535 }), protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]),
+    mode: Type.Union([Type.Literal('ingress'), Type.Literal('host')]), hostIp: Type.Optional(text),
+  }), { maxItems: 1000 }),
+  status: podStatusShape,
 }));
 
 const digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
@@ -60,6 +76,14 @@ export function decodePodStatus(json: string): PodStatus {
   const value = parse(json);
   if (!podStatus.Check(value)) throw new TsorchError('invalid', `the status of a pod makes no sense: ${json.slice(0, 200)}`);
   return value as PodStatus;
+}
+
+/** A pod of a host's own manifests, told by the node with this id. Throws `invalid`. */
+export function decodeStaticPod(json: string, node: string): StaticPod {
+  const value = parse(json);
+  if (!staticPod.Check(value) || (value as StaticPod).status.id !== (value as StaticPod).pod.id) throw new TsorchError('invalid', `a pod of a manifest makes no sense: ${json.slice(0, 200)}`);
+  const { pod, status, ...rest } = value as StaticPod;
+  return { ...rest, pod: { ...pod, node }, status: { ...status, node } };
 }
 
 function parse(json: string, most = mostBytes): unknown {

@@ -13,7 +13,7 @@ import type { ImageInventory } from '../images/inventory.ts';
 import type { Change, Store } from '../store/port.ts';
 import type { World } from '../world.ts';
 import type { Liveness } from './liveness.ts';
-import { decodeHeldImage, decodeNodeStatus, decodePodStatus } from './decode.ts';
+import { decodeHeldImage, decodeNodeStatus, decodePodStatus, decodeStaticPod } from './decode.ts';
 import { refuse } from './refuse.ts';
 import { Reports } from './reports.ts';
 import { Session, type SessionStream } from './session.ts';
@@ -34,9 +34,14 @@ export interface SessionsOptions {
   readonly heartbeatMs: number;
   /** A session this long silent is ended. */
   readonly silenceMs: number;
+  /** A node tells of something new that is wrong with its own manifests. */
+  readonly onProblem: (node: string, problem: string) => void;
   /** Called when a node's session begins or ends. */
   readonly onChange: (node: string) => void;
 }
+
+/** Of one node: a thousand is more than a host can run. */
+const mostStatics = 1000;
 
 const emptySet: ReadonlySet<string> = new Set();
 
@@ -141,6 +146,7 @@ export class Sessions {
     const { store, world, liveness, log } = this.#options;
     const status: NodeStatus = decodeNodeStatus(hello.status, session.node);
     const known = world.get('nodestatus', session.node);
+    for (const problem of status.manifests?.problems ?? []) if (known?.manifests?.problems.includes(problem) !== true) this.#options.onProblem(session.node, problem);
     const lease = this.#options.lease();
     const { revision } = await store.commit([
       { op: 'put', kind: 'sessions', id: session.node, value: { node: session.node, master: this.#options.masterId }, ...(lease === undefined ? {} : { lease }) },
@@ -186,7 +192,10 @@ export class Sessions {
       seen.add(status.id);
       if (JSON.stringify(world.get('podstatus', status.id)) !== text) this.#reports.add(status.id, { ...status, node: session.node });
     }
+    const statics = this.#statics(session, report.statics);
+    whole &&= statics !== null;
     for (const id of report.gone) {
+      if (world.get('staticpods', id)?.pod.node === session.node) this.#reports.addStatic(id, null);
       if (this.#nodeOf.get(id) === session.node || world.get('podstatus', id)?.node === session.node) this.#reports.add(id, null);
     }
     if (!whole) return;
@@ -194,6 +203,31 @@ export class Sessions {
     for (const id of this.#podsOf.get(session.node) ?? emptySet) {
       if (!seen.has(id) && world.get('podstatus', id) !== undefined) this.#reports.add(id, null);
     }
+    for (const { value: { pod } } of world.maps.staticpods.values()) {
+      if (pod.node === session.node && statics?.has(pod.id) !== true) this.#reports.addStatic(pod.id, null);
+    }
+  }
+
+  /** Takes up what a node tells of its own manifests' pods. Their ids; null when some could not be read. */
+  #statics(session: Session, texts: readonly string[]): ReadonlySet<string> | null {
+    const { world, log } = this.#options;
+    const seen = new Set<string>();
+    let whole = true;
+    for (const text of texts.slice(0, mostStatics)) {
+      try {
+        const told = decodeStaticPod(text, session.node);
+        const { id } = told.pod;
+        const known = world.get('staticpods', id);
+        // A node speaks for itself alone.
+        if (world.get('pods', id) || (known && known.pod.node !== session.node)) throw new TsorchError('conflict', `${id} is another pod`);
+        seen.add(id);
+        if (JSON.stringify(known) !== JSON.stringify(told)) this.#reports.addStatic(id, told);
+      } catch (error) {
+        log.warn('a pod of a manifest is ignored', { node: session.node, error });
+        whole = false;
+      }
+    }
+    return whole ? seen : null;
   }
 
   #images(session: Session, report: ImageReport): void {

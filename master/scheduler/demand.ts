@@ -1,6 +1,7 @@
 /** What a pod takes from a node. Derived from the spec once per revision, so that all of a service's pods share one value. */
 import type { AffinityTarget } from '../../model/constraint/affinity.ts';
 import type { Affinity } from '../../model/constraint/types.ts';
+import type { StaticPod } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
 
 /** CPUs are counted in billionths and memory in bytes: sums of integers, so that freeing gives back exactly what was taken. */
@@ -43,6 +44,16 @@ export function demandOf(spec: ServiceSpec): Demand {
       .filter((port) => port.mode === 'host' && port.published !== undefined)
       .map((port) => ({ key: `${port.protocol}/${port.published}`, ip: isAny(port.hostIp) ? '' : (port.hostIp ?? '') })),
     neighbour: neighbourOf(spec),
+  };
+}
+
+/** Of a pod that its host has from a manifest: its ports are this host's alone, however they are published. */
+export function staticDemand({ reservations, ports }: Pick<StaticPod, 'reservations' | 'ports'>): Demand {
+  return {
+    nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
+    memory: Math.round(reservations.memory),
+    address: false,
+    hostPorts: ports.map(({ protocol, published, hostIp }) => ({ key: `${protocol}/${published}`, ip: isAny(hostIp) ? '' : (hostIp ?? '') })),
   };
 }
 

@@ -6,7 +6,7 @@
  * revisions the decision was based on and by the leader's epoch.
  */
 import type { Node, NodeStatus } from '../../model/node.ts';
-import type { Pod, PodStatus } from '../../model/pod.ts';
+import type { Pod, PodStatus, StaticPod } from '../../model/pod.ts';
 import type { Network, Service, ServiceRevision, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import type { RegistryRecord } from '../../model/registry.ts';
 import type { FileObjectSpec } from '../../model/spec.ts';
@@ -25,6 +25,8 @@ export interface Kinds {
   readonly servicestatus: ServiceStatus;
   readonly pods: Pod;
   readonly podstatus: PodStatus;
+  /** Pods of hosts' own manifests, as their agents tell of them; nobody decides over them here. */
+  readonly staticpods: StaticPod;
   readonly nodes: Node;
   readonly nodestatus: NodeStatus;
   /** A node's session, on the lease of the master that holds it: gone when that master is. */

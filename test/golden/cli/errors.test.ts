@@ -7,7 +7,7 @@ const master = new FakeMaster();
 beforeAll(async () => {
   master
     .on('GET /v1/stacks', stacks)
-    .fail('GET /v1/services/nope', 404, { code: 'not-found', message: 'no service nope', hint: '`tsorch services` lists them' })
+    .fail('GET /v1/pods', 404, { code: 'not-found', message: 'there is no stack, service or pod nope', hint: 'see tsorch ps' })
     .fail('GET /v1/nodes', 403, { code: 'forbidden', message: 'viewers may not list nodes' })
     .fail('POST /v1/services/voting_vote/scale', 400, { code: 'invalid', message: 'voting_vote is global and has one pod per node' })
     .fail('PATCH /v1/nodes/node-1', 503, { code: 'unavailable', message: 'this master does not lead', hint: 'try again in a second' })

@@ -66,14 +66,29 @@ test('colour in a terminal, none with NO_COLOR and none in a pipe', async () => 
   expect((await runCli(['nodes'], { master })).stdout).not.toContain(escape);
 });
 
-test('ps knows stacks from services, and passes filters on', async () => {
+test('ps passes names and filters on', async () => {
   master.requests.length = 0;
   await runCli(['ps', 'voting', '--node', 'node-1'], { master });
   await runCli(['ps', 'voting_vote', '-a'], { master });
   expect(master.requests.filter((request) => request.url.startsWith('/v1/pods')).map((request) => request.url)).toEqual([
-    '/v1/pods?node=node-1&stack=voting',
-    '/v1/pods?all=true&service=voting_vote',
+    '/v1/pods?node=node-1&target=voting',
+    '/v1/pods?all=true&target=voting_vote',
   ]);
+});
+
+test('ps says which manifest a pod is from that the cluster does not decide over', async () => {
+  const own = await new FakeMaster().on('GET /v1/pods', [
+    { ...pods[0], name: 'edge_proxy.1', message: '', origin: '/etc/tsorch/manifests/edge.yml' },
+    { ...pods[0], name: 'edge_web.1', message: 'waiting for its health check', origin: 'https://config.example.com/edge.yml' },
+  ]).start();
+  try {
+    const { stdout } = await runCli(['ps'], { master: own });
+    expect(stdout.trimEnd().split('\n').slice(1).map((line) => line.slice(line.indexOf('from') < 0 ? 0 : line.search(/waiting|from/)))).toEqual([
+      'from /etc/tsorch/manifests/edge.yml', 'waiting for its health check; from https://config.example.com/edge.yml',
+    ]);
+  } finally {
+    await own.stop();
+  }
 });
 
 test('what a master says cannot drive the terminal', async () => {

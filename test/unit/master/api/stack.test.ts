@@ -10,7 +10,7 @@ import type { Maps } from '../../../../master/world.ts';
 import { loadStack } from '../../../../model/stack/load.ts';
 import { makeSpec } from '../scheduler/make.ts';
 
-const kinds = ['cluster', 'ca', 'tokens', 'stacks', 'services', 'revisions', 'servicestatus', 'pods', 'podstatus', 'nodes', 'nodestatus', 'sessions', 'networks', 'volumes', 'secrets', 'configs', 'events'];
+const kinds = ['cluster', 'ca', 'tokens', 'stacks', 'services', 'revisions', 'servicestatus', 'pods', 'podstatus', 'staticpods', 'nodes', 'nodestatus', 'sessions', 'networks', 'volumes', 'secrets', 'configs', 'events'];
 const maps = Object.fromEntries(kinds.map((kind) => [kind, new Map()])) as unknown as Maps;
 
 let app: FastifyInstance;
