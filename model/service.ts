@@ -9,6 +9,8 @@ export interface Service {
   readonly revision: string;
   /** The revision before, for rollback; null at first. */
   readonly previous: string | null;
+  /** Services it depends on with `restart: true` that were changed by hand: it is restarted once they are well again. Absent: none. */
+  readonly restartAfter?: readonly string[];
 }
 
 /** Immutable; kept as long as a pod or a rollback refers to it. Key: `<service>.<revision>`. */

@@ -5,7 +5,8 @@ import type { ServiceDetail, ServiceListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { Service } from '../../model/service.ts';
 import { commitAsLeader, type Context } from '../context.ts';
-import { baseRevision } from '../../model/revision.ts';
+import { restarted } from '../../model/restarts.ts';
+import { markFollowers } from '../controllers/restarts.ts';
 import type { Op } from '../store/port.ts';
 import { suggest } from './suggest.ts';
 import { manifestHint } from './targets.ts';
@@ -24,7 +25,9 @@ export function serviceRoutes(app: FastifyInstance, context: Context, view: () =
   };
   const item = (service: Service): ServiceListItem => serviceItem(view(), service, podsByService(world.maps).get(service.id) ?? []);
   const update = async (service: Service, next: Service, more: readonly Op[] = []): Promise<ServiceListItem> => {
-    await commitAsLeader(context, [...more, { op: 'put', kind: 'services', id: service.id, value: next, guard: world.entry('services', service.id)?.revision ?? 0 }]);
+    const followers = next.revision === service.revision ? [] : markFollowers(world.maps, new Set([service.id]));
+    for (const { id } of followers) context.events.add(`service/${id}`, `will be restarted once ${service.spec.name} is well again`);
+    await commitAsLeader(context, [...more, ...followers, { op: 'put', kind: 'services', id: service.id, value: next, guard: world.entry('services', service.id)?.revision ?? 0 }]);
     return item(next);
   };
 
@@ -66,8 +69,7 @@ export function serviceRoutes(app: FastifyInstance, context: Context, view: () =
 
   app.post<Id>('/v1/services/:id/restart', { schema: { summary: 'Replace every pod, as an update would' } }, async (request) => {
     const service = find(request.params.id);
-    const round = Number(/~(\d+)$/.exec(service.revision)?.[1] ?? 0) + 1;
-    const revision = `${baseRevision(service.revision)}~${round}`;
+    const { revision } = restarted(service);
     const status = world.get('servicestatus', service.id);
     const more: Op[] = [
       { op: 'put', kind: 'revisions', id: `${service.id}.${revision}`, value: { service: service.id, revision, spec: service.spec } },

@@ -37,8 +37,10 @@ function shownState(status: PodStatus): PodListItem['state'] {
 }
 
 function containerCount(status: PodStatus | undefined): Pick<PodListItem, 'containers'> {
-  const own = status?.containers.filter(({ init }) => !init) ?? [];
-  return own.length > 1 ? { containers: { ready: own.filter(({ ready }) => ready).length, total: own.length } } : {};
+  const all = status?.containers.filter(({ init }) => !init) ?? [];
+  // What has done its work is not missed.
+  const own = all.filter(({ state }) => state !== 'succeeded');
+  return all.length > 1 && own.length > 0 ? { containers: { ready: own.filter(({ ready }) => ready).length, total: own.length } } : {};
 }
 
 /** The service's own container's; of a pod that never came so far, that of the init container that failed. */

@@ -6,8 +6,9 @@ import type { ApplyResult } from '../../model/api.ts';
 import { fileObjectKey, withDigests } from '../../model/assign.ts';
 import { containersOf, serviceId, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import { imagesOf, type RegistryAuth, registryKey, registryOf } from '../../model/registry.ts';
-import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
+import type { Network, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../../model/canonical.ts';
+import { withRestarts } from '../../model/restarts.ts';
 import { baseRevision, revisionOf } from '../../model/revision.ts';
 import type { Kind, Kinds, Op } from '../store/port.ts';
 import type { Maps } from '../world.ts';
@@ -71,7 +72,8 @@ export function planApply(input: ApplyInput): ApplyPlan {
   // A port that one service of the stack gives up is free for another one of it.
   for (const service of Object.values(spec.services)) allocations.release(serviceId(spec.name, service.name), service);
   for (const id of removedServices(maps, spec)) allocations.release(id, null);
-  for (const service of services) planService(input, plan, service);
+  const changed = new Set(services.flatMap((service) => (isChanged(input, service) ? [serviceId(service.stack, service.name)] : [])));
+  for (const service of services) planService(input, plan, service, changed);
   for (const id of removedServices(maps, spec)) {
     plan.remove('services', id);
     plan.remove('servicestatus', id);
@@ -102,17 +104,29 @@ export function planRemove(maps: Maps, name: string): { readonly ops: readonly O
   return { ops: plan.ops, services, volumes };
 }
 
-function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec): void {
+/** Its pods are replaced. */
+function isChanged({ maps, hash }: ApplyInput, spec: ServiceSpec): boolean {
+  const known = maps.services.get(serviceId(spec.stack, spec.name))?.value;
+  return known !== undefined && baseRevision(known.revision) !== digestOf(hash, spec);
+}
+
+function digestOf(hash: ApplyInput['hash'], spec: ServiceSpec): string {
+  return hash(revisionOf(spec)).replace(/^sha256:/, '').slice(0, 16);
+}
+
+function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec, changed: ReadonlySet<string>): void {
   const { maps, allocations, hash } = input;
   const id = serviceId(spec.stack, spec.name);
   const known = maps.services.get(id)?.value;
-  const digest = hash(revisionOf(spec)).replace(/^sha256:/, '').slice(0, 16);
+  const digest = digestOf(hash, spec);
   // A restart asked for gave the revision a suffix: the same spec applied again does not take it back.
   const revision = known !== undefined && baseRevision(known.revision) === digest ? known.revision : digest;
   // The revision names what needs new pods; a change beside it (replicas, placement) keeps the name and updates its record.
   plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec }, known?.revision === revision || known?.previous === revision);
   const previous = known === undefined || known.revision === revision ? (known?.previous ?? null) : known.revision;
-  const value: Service = { id, spec, revision, previous };
+  const noted = known?.restartAfter ? { restartAfter: known.restartAfter } : {};
+  // What is new starts after what it depends on anyway.
+  const value = known === undefined ? { id, spec, revision, previous } : withRestarts({ id, spec, revision, previous, ...noted }, changed);
   plan.services[id] = plan.put('services', id, value);
   const status = maps.servicestatus.get(id)?.value;
   const next: ServiceStatus = {

@@ -60,8 +60,10 @@ function draftOf({ planner, maps }: PreviewInput, after: Maps, id: string, actio
   const plan = decided ? reconcileService(decided) : null;
   const stopped = new Set(plan?.actions.flatMap((step) => (step.kind === 'create' ? [] : [step.pod])));
   const created = plan ? plan.actions.flatMap((step) => (step.kind === 'create' ? [newPod(next, step.slot, step.revision)] : [])) : [];
-  // An update goes step by step; the plan shows where it ends: every pod of another revision is replaced.
-  const replacements = running.filter((pod) => !stopped.has(pod.id) && pod.revision !== next.revision).map((pod) => newPod(next, pod.slot, next.revision));
+  // An update goes step by step; the plan shows where it ends: every pod of another revision is replaced, and all of one that is to be
+  // restarted after what it depends on.
+  const again = next.restartAfter !== undefined;
+  const replacements = running.filter((pod) => !stopped.has(pod.id) && (again || pod.revision !== next.revision)).map((pod) => newPod(next, pod.slot, next.revision));
   return { id, action, old, next, running, stopped, created, replacements };
 }
 
@@ -75,10 +77,11 @@ function previewService({ planner, maps }: PreviewInput, { id, action, old, next
   const fresh = (pod: Pod, what: PlannedPod['action']): PlannedPod => ({
     name: podName(id, slotName(maps, pod.slot)), action: what, node: nodeName(nodes.get(pod.id) ?? null), why: reasons.get(pod.id) ?? elsewhere,
   });
-  const kept = running.filter((pod) => !stopped.has(pod.id) && pod.revision === next.revision);
+  const again = next.restartAfter !== undefined;
+  const kept = again ? [] : running.filter((pod) => !stopped.has(pod.id) && pod.revision === next.revision);
   const slots = new Set(created.map((pod) => pod.slot));
   return {
-    id, action, restarts: diff.restarts, changes: diff.changes,
+    id, action, restarts: diff.restarts || again, changes: diff.changes,
     pods: [
       ...kept.map((pod) => known(pod, 'keep')),
       ...running.filter((pod) => stopped.has(pod.id) && !slots.has(pod.slot)).map((pod) => known(pod, replacedLater(pod, next.revision) ? 'replace' : 'stop')),

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Loop } from '../../lib/loop.ts';
 import type { Pod } from '../../model/pod.ts';
 import { commitAsLeader, type Context } from '../context.ts';
-import { gate } from '../../model/gate.ts';
+import { gate, type GateWorld } from '../../model/gate.ts';
 import { opsOf, podOps } from '../reconcile/ops.ts';
 import type { PodAction } from '../reconcile/plan.ts';
 import { reconcileRemoved, reconcileService } from '../reconcile/reconcile.ts';
@@ -16,6 +16,7 @@ import type { Entry, Op } from '../store/port.ts';
 import type { Maps, World } from '../world.ts';
 import type { PendingReason } from './pending.ts';
 import type { Planner } from './planner.ts';
+import { planRestarts } from './restarts.ts';
 
 export function startPlanner(context: Context, planner: Planner, signal: AbortSignal): Loop {
   const { world, clock, log } = context;
@@ -48,11 +49,17 @@ async function pass(context: Context, planner: Planner, work: { readonly service
   const { world, events, clock } = context;
   const now = performance.now();
   const ids = work.services === 'all' ? new Set([...world.maps.services.keys(), ...planner.servicesWithPods()]) : work.services;
-  const ops: Op[] = [];
+  const restarts = planRestarts(world.maps, planner.restarting, gateWorld(world.maps, planner));
+  for (const id of restarts.restarted) events.add(`service/${id}`, 'restarted after what it depends on');
+  const ops: Op[] = [...restarts.ops];
   const created: Pod[] = [];
   const gone = new Set<string>();
-  for (const id of ids) {
-    const input = planner.input(id, world.maps, now);
+  for (const id of new Set([...ids, ...restarts.waits.keys()])) {
+    // Its record is being written: it is planned for when that is seen.
+    if (restarts.services.has(id)) continue;
+    const waitsFor = restarts.waits.get(id);
+    const known = planner.input(id, world.maps, now);
+    const input = known && waitsFor ? { ...known, waitsFor } : known;
     if (!input) {
       planner.work.alarm(id, null);
       const pods = planner.podsOf(id);
@@ -102,6 +109,10 @@ export function podId(): string {
   return Array.from(bytes, (byte, i) => (i === 0 ? letters[10 + (byte % 22)] : letters[byte % 32])).join('');
 }
 
+function gateWorld(maps: Maps, planner: Pick<Planner, 'podsOf'>): GateWorld {
+  return { service: (id) => maps.services.get(id)?.value, pods: (id) => planner.podsOf(id), status: (id) => maps.podstatus.get(id)?.value };
+}
+
 /** Pods that may be placed now, and those that wait for what they depend on. */
 export function sortPending(maps: Maps, planner: Pick<Planner, 'podsOf'>, pods: readonly Pod[], ask: typeof gate = gate): { readonly pending: readonly PendingPod[]; readonly gated: ReadonlyMap<string, PendingReason> } {
   const pending: PendingPod[] = [];
@@ -113,11 +124,7 @@ export function sortPending(maps: Maps, planner: Pick<Planner, 'podsOf'>, pods: 
     if (!service || !spec) continue;
     let reasons = gates.get(pod.service);
     if (!reasons) {
-      reasons = ask(service, {
-        service: (id) => maps.services.get(id)?.value,
-        pods: (id) => planner.podsOf(id),
-        status: (id) => maps.podstatus.get(id)?.value,
-      });
+      reasons = ask(service, gateWorld(maps, planner));
       gates.set(pod.service, reasons);
     }
     // What the placement says now holds, also for pods of an older revision.

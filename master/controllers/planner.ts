@@ -20,6 +20,8 @@ export class Planner {
   readonly pending = new Pending();
   readonly state = new ClusterState();
   readonly times = new PodClock();
+  /** Services that are to be restarted after others: these may come to be well by changes that are not their own. */
+  readonly restarting = new Set<string>();
   readonly #world: World;
   readonly #liveness: Liveness;
   readonly #views = new Map<string, NodeView>();
@@ -38,6 +40,7 @@ export class Planner {
     for (const { value } of world.maps.volumes.values()) this.state.setVolume(value);
     for (const id of world.maps.pods.keys()) this.#syncPod(id);
     for (const id of world.maps.staticpods.keys()) this.#syncStatic(id);
+    for (const id of world.maps.services.keys()) this.#syncService(id);
     world.subscribe((changes) => this.#onChanges(changes), signal);
   }
 
@@ -134,6 +137,9 @@ export class Planner {
           this.#work.unplaced();
           break;
         case 'services':
+          this.#syncService(change.id);
+          this.#work.service(change.id);
+          break;
         case 'servicestatus':
           this.#work.service(change.id);
           break;
@@ -170,6 +176,11 @@ export class Planner {
     const view: NodeView = { node, status: this.#world.get('nodestatus', id) ?? null, state: this.#liveness.state(id) };
     this.#views.set(id, view);
     this.state.setNode(view);
+  }
+
+  #syncService(id: string): void {
+    if (this.#world.get('services', id)?.restartAfter) this.restarting.add(id);
+    else this.restarting.delete(id);
   }
 
   #syncPod(id: string): void {

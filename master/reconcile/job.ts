@@ -5,10 +5,12 @@
 import { Draft } from './draft.ts';
 import { reasons, type ServiceInput, type ServicePlan } from './plan.ts';
 import { verdictOn } from './restart.ts';
+import { isHeld } from './rolling.ts';
 import { emptySlot, isCurrent, misplaced, sortIntoSlots } from './slots.ts';
 import { canCreate, globalSlots } from './targets.ts';
 
 export function planJob(input: ServiceInput): ServicePlan {
+  if (isHeld(input)) return { actions: [], update: null, rollback: null, wakeAt: null };
   const { mode } = input.service.spec;
   const draft = new Draft(input);
   const all = sortIntoSlots(input);

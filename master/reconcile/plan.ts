@@ -37,6 +37,8 @@ export interface ServiceInput {
   readonly nodes: ReadonlyMap<string, NodeView>;
   readonly times: (pod: string) => PodTimes | undefined;
   readonly now: number;
+  /** It is to be restarted after others, which are not ready for that: until then an update of its own replaces nothing. Absent: none. */
+  readonly waitsFor?: readonly string[];
 }
 
 /** Reasons as people read them in `tsorch ps`; some tell later plans why a pod went. */

@@ -14,6 +14,11 @@ export function configOf(input: ServiceInput): UpdateConfig {
   return input.update.state === 'rolling-back' ? input.service.spec.rollback : input.service.spec.update;
 }
 
+/** Whether what it is to be restarted after is not well yet. */
+export function isHeld(input: ServiceInput): boolean {
+  return input.waitsFor !== undefined && input.waitsFor.length > 0;
+}
+
 /** Two pods of a slot cannot share a host's port, so there the old one must go first. */
 export function startsFirst(input: ServiceInput): boolean {
   return configOf(input).order === 'start-first' && !input.service.spec.ports.some((port) => port.mode === 'host');
@@ -69,6 +74,7 @@ export function replaceSome(candidates: readonly Candidate[], busy: Busy, input:
     replace(candidate, input, draft);
     begun++;
   }
+  if (isHeld(input)) return;
   for (const candidate of order.filter(({ pod }) => misplaced(pod, input) === null)) {
     if (busy.slots + begun >= limit) break;
     replace(candidate, input, draft);

@@ -2,7 +2,7 @@
 import { podName, type Pod } from '../../model/pod.ts';
 import type { Service, UpdateStatus } from '../../model/service.ts';
 import type { ServiceInput } from './plan.ts';
-import { configOf } from './rolling.ts';
+import { configOf, isHeld } from './rolling.ts';
 import { isCurrent, isReady, type Slot } from './slots.ts';
 
 export interface UpdateView {
@@ -26,6 +26,7 @@ export function judgeUpdate(view: UpdateView, input: ServiceInput): UpdateVerdic
   const stale = view.slots.some((slot) => slot.live.some((pod) => !isCurrent(pod, input)));
   const active = update.state === 'updating' || update.state === 'rolling-back';
   if (update.state === 'paused') return keep(update);
+  if (isHeld(input)) return keep({ state: active ? update.state : 'updating', message: input.waitsFor?.join(', ') ?? '' });
   if (!active) return stale ? progress({ state: 'updating', message: '' }, view, input) : keep(update);
 
   const failed = view.slots.filter((slot) => failedIn(slot, input) !== undefined);

@@ -80,4 +80,6 @@ test('pods in a backoff are shown as such, and how many of several containers se
   expect(item('w1')).toMatchObject({ state: 'running', containers: { ready: 2, total: 2 } });
   expect(item('w2')).toMatchObject({ state: 'restarting', containers: { ready: 1, total: 2 } });
   expect(item('d1').containers).toBeUndefined();
+  const after = await world(put.status('w2', { containers: [container('web'), container('proxy'), container('step', { state: 'succeeded', ready: false })] }));
+  expect(podItem({ maps: after, stateOf: () => 'ready', pending: new Map() }, after.pods.get('w2')!.value).containers).toEqual({ ready: 2, total: 2 });
 });

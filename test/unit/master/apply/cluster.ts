@@ -6,6 +6,7 @@ import { planApply, type ApplyInput, type ApplyPlan } from '../../../../master/a
 import { preview } from '../../../../master/apply/preview.ts';
 import { Planner } from '../../../../master/controllers/planner.ts';
 import { sortPending } from '../../../../master/controllers/pass.ts';
+import { planRestarts } from '../../../../master/controllers/restarts.ts';
 import { Liveness } from '../../../../master/nodes/liveness.ts';
 import { describeAction, opsOf } from '../../../../master/reconcile/ops.ts';
 import { reconcileService } from '../../../../master/reconcile/reconcile.ts';
@@ -16,6 +17,7 @@ import { MemoryStore } from '../../../../master/store/memory.ts';
 import type { Op } from '../../../../master/store/port.ts';
 import { World } from '../../../../master/world.ts';
 import type { PlanResult } from '../../../../model/api.ts';
+import type { Pod, PodStatus } from '../../../../model/pod.ts';
 import type { NodeView } from '../../../../model/node.ts';
 import type { StackSpec } from '../../../../model/spec.ts';
 import { formatDiagnostic, loadStack, type LoadInput } from '../../../../model/stack/load.ts';
@@ -26,6 +28,10 @@ export class TestCluster {
   readonly #store = new MemoryStore();
   readonly #liveness: Liveness;
   readonly #stop = new AbortController();
+  /** How a pod that runs is; by default it serves, and a job has succeeded. */
+  behaviour: (pod: Pod) => Partial<PodStatus> = () => ({});
+  /** Pods as they were made: `shop_web.1`. */
+  readonly made: string[] = [];
   #ids = 0;
 
   constructor(nodes: readonly NodeView[]) {
@@ -83,12 +89,16 @@ export class TestCluster {
   async settle(): Promise<readonly string[]> {
     const touched = new Set<string>();
     for (let round = 0; round < 50; round++) {
-      const ops: Op[] = [];
-      for (const [id, entry] of this.world.maps.services) {
-        const input = this.planner.input(id, this.world.maps, round * 100_000);
-        if (!input) continue;
-        const plan = reconcileService(input);
+      const maps = this.world.maps;
+      const restarts = planRestarts(maps, this.planner.restarting, { service: (id) => maps.services.get(id)?.value, pods: (id) => this.planner.podsOf(id), status: (id) => maps.podstatus.get(id)?.value });
+      const ops: Op[] = [...restarts.ops];
+      for (const [id, entry] of maps.services) {
+        const known = this.planner.input(id, maps, round * 100_000);
+        const waitsFor = restarts.waits.get(id);
+        if (!known || restarts.services.has(id)) continue;
+        const plan = reconcileService(waitsFor ? { ...known, waitsFor } : known);
         if (plan.actions.length > 0) touched.add(id);
+        for (const action of plan.actions) if (action.kind === 'create') this.made.push(`${id}.${action.slot}`);
         ops.push(...opsOf(plan, { service: entry, status: this.world.entry('servicestatus', id), pods: (pod) => this.world.entry('pods', pod), newId: () => `p${++this.#ids}`, now: 0 }));
       }
       await this.write(ops);
@@ -111,9 +121,10 @@ export class TestCluster {
       const { node } = pod;
       if (node === null) return [];
       if (pod.desired !== 'running') return [{ op: 'delete', kind: 'pods', id: pod.id }, { op: 'delete', kind: 'podstatus', id: pod.id }];
-      if (this.world.get('podstatus', pod.id)) return [];
       const job = this.world.get('services', pod.service)?.spec.mode.kind.endsWith('job') === true;
-      return [{ op: 'put', kind: 'podstatus', id: pod.id, value: { id: pod.id, node, phase: job ? 'succeeded' : 'running', ready: !job, message: '', restarts: 0, since: 0, containers: [] } }];
+      const value: PodStatus = { id: pod.id, node, phase: job ? 'succeeded' : 'running', ready: !job, message: '', restarts: 0, since: 0, containers: [], ...this.behaviour(pod) };
+      const known = this.world.get('podstatus', pod.id);
+      return known && JSON.stringify(known) === JSON.stringify(value) ? [] : [{ op: 'put', kind: 'podstatus', id: pod.id, value }];
     });
   }
 }

@@ -108,8 +108,8 @@ describe('observePod', () => {
 });
 
 describe('gate', () => {
-  function check(condition: Dependency['condition'], db: readonly (readonly [Partial<Pod>, Partial<PodStatus>])[], more: { required?: boolean; mode?: ServiceSpec['mode']; own?: readonly (readonly [Partial<Pod>, Partial<PodStatus>])[]; missing?: boolean } = {}): readonly string[] {
-    const web = makeSpec({ dependsOn: [{ service: 'db', condition, required: more.required ?? true, restart: false }] });
+  function check(condition: Dependency['condition'], db: readonly (readonly [Partial<Pod>, Partial<PodStatus>])[], more: { required?: boolean; container?: string; mode?: ServiceSpec['mode']; own?: readonly (readonly [Partial<Pod>, Partial<PodStatus>])[]; missing?: boolean } = {}): readonly string[] {
+    const web = makeSpec({ dependsOn: [{ service: 'db', condition, required: more.required ?? true, restart: false, ...(more.container ? { container: more.container } : {}) }] });
     const services = new Map<string, Service>([
       ['shop_web', { id: 'shop_web', spec: web, revision: 'r1', previous: null }],
       ...(more.missing ? [] : [['shop_db', { id: 'shop_db', spec: makeSpec({ name: 'db', ...(more.mode ? { mode: more.mode } : {}) }), revision: 'r2', previous: null }] as const]),
@@ -146,6 +146,32 @@ describe('gate', () => {
     expect(check('service_started', [], { missing: true })).toEqual(['waiting for db: there is no such service']);
     expect(check('service_started', [], { missing: true, required: false })).toEqual([]);
     expect(check('service_completed_successfully', [[{}, { phase: 'failed' }]], { required: false })).toEqual([]);
+  });
+
+  test.each([
+    ['service_started', { phase: 'starting', containers: [{ name: 'db', image: 'x', state: 'restarting' }] }],
+    ['service_healthy', { phase: 'running', containers: [{ name: 'db', image: 'x', state: 'running', health: 'unhealthy' }] }],
+    ['service_healthy', { phase: 'running', containers: [{ name: 'db', image: 'x', state: 'restarting' }] }],
+    ['service_healthy', { phase: 'failed' }],
+  ] as const)('what is not required is waited for, but not once it fails: %s, %j', (condition, failing) => {
+    expect(check(condition, [[{}, { phase: 'starting' }]], { required: false })).toHaveLength(1);
+    expect(check(condition, [[{}, failing]], { required: false })).toEqual([]);
+    expect(check(condition, [[{}, failing]])).toHaveLength(condition === 'service_started' ? 1 : 1);
+  });
+
+  test.each([
+    ['service_started', 'waiting', ['waiting for side: started']],
+    ['service_started', 'running', []],
+    ['service_started', 'restarting', []],
+    ['service_healthy', 'running', ['waiting for side: healthy']],
+    ['service_completed_successfully', 'running', ['waiting for side: completed successfully']],
+    ['service_completed_successfully', 'succeeded', []],
+    ['service_completed_successfully', 'failed', ['waiting for side: completed successfully, but it failed: exit code 3']],
+  ] as const)('one container of a pod: %s, which is %s', (condition, state, expected) => {
+    const ended = state === 'failed' ? { ended: [{ attempt: 1, exitCode: 3, oomKilled: false, startedAt: 1, endedAt: 2, message: 'exit code 3' }] } : {};
+    const containers = [{ name: 'db', image: 'x', state: 'running', ready: true }, { name: 'side', image: 'x', state, ready: false, ...ended }] as const;
+    expect(check(condition, [[{}, { phase: 'running', ready: true, containers }]], { container: 'side' })).toEqual(expected);
+    expect(check('service_healthy', [[{}, { phase: 'running', containers }]], { container: 'db' })).toEqual([]);
   });
 
   test('once a pod of the revision runs, others need not wait', () => {
