@@ -13,8 +13,11 @@ import { TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
 import { containersOf } from '../model/spec.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
+import type { CollectPolicy } from './images/collect.ts';
+import { ImageCollector } from './images/collector.ts';
 import { Inventory } from './images/inventory.ts';
 import { Pulls } from './images/pulls.ts';
+import type { DiskRoom } from './images/room.ts';
 import { LogStore } from './logs/store.ts';
 import type { Manifests } from './manifests/manifests.ts';
 import { openManifests, type ManifestSettings } from './manifests/open.ts';
@@ -44,6 +47,9 @@ export interface HostOptions {
   readonly address: string;
   readonly runtime: Runtime;
   readonly images: Images;
+  /** The disk they are on. Absent: none are collected, and there is always room. */
+  readonly imageRoom?: DiskRoom;
+  readonly imagePolicy?: CollectPolicy;
   readonly network: PodNetwork;
   readonly log: Log;
   readonly clock: Clock;
@@ -94,7 +100,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { log, clock, signal, images, runtime } = options;
   const leave = new AbortController();
   const outside: { session?: Session; manifests?: Manifests | null; pods?: Pods } = {};
-  const { pods, logs, volumes, plugins, bootId, hostname } = await openHost(options, {
+  const { pods, pulls, logs, volumes, plugins, bootId, hostname } = await openHost(options, {
     report(status) {
       outside.session?.report(status);
       if (outside.pods?.isLocal(status.id)) outside.manifests?.mark();
@@ -121,6 +127,12 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     images, clock, log: log.child('images'), signal,
     onChange: ({ upsert, remove }) => outside.session?.reportImages({ upsert: upsert.map((image) => JSON.stringify(image)), remove }),
   });
+  const room = options.imageRoom;
+  const collector = room && new ImageCollector({
+    images, disk: () => room.disk(), used: () => [...pods.images(), ...pulls.underWay.map((image) => ({ image }))], stateDir: options.stateDir,
+    clock, log: log.child('images'), signal, changed: () => void outside.session?.hello().catch(() => {}), ...(options.imagePolicy ? { policy: options.imagePolicy } : {}),
+  });
+  if (collector) room.keptBy(collector);
   let blobPort: number | null = null;
   const drivers = await DriverWatch.start({ plugins, clock, signal, changed: () => void outside.session?.hello().catch(() => {}) });
   const epoch = await EpochFile.open(options.stateDir);
@@ -143,8 +155,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
-  const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current }, network.vtepMac, blobPort);
+  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), collector: collector ?? null, volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
+  const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current, isShortOfDisk: collector?.isShort === true }, network.vtepMac, blobPort);
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
     log: log.child('manifests'), signal: AbortSignal.any([signal, leave.signal]), random: options.random ?? Math.random,
@@ -182,7 +194,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     get connected() {
       return session?.connected === true;
     },
-    done: Promise.all([session?.done, manifests?.done, pods.done(), network.done, inventory.done, drivers.done]).then(() => {}),
+    done: Promise.all([session?.done, manifests?.done, pods.done(), network.done, inventory.done, drivers.done, collector?.done]).then(() => {}),
     async teardown() {
       leave.abort(new TsorchError('aborted', 'the node leaves'));
       await Promise.all([session?.done, manifests?.done]);
@@ -206,6 +218,7 @@ export async function teardownHost(options: HostOptions): Promise<void> {
 
 interface Host {
   readonly pods: Pods;
+  readonly pulls: Pulls;
   readonly logs: LogStore;
   readonly volumes: Volumes;
   readonly plugins: Plugins;
@@ -242,7 +255,7 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
     ...hooks,
   });
   inside.pods = pods;
-  return { pods, logs, volumes, plugins, bootId, hostname };
+  return { pods, pulls, logs, volumes, plugins, bootId, hostname };
 }
 
 async function clearHost(options: HostOptions, pods: Pods): Promise<void> {

@@ -11,6 +11,7 @@ export interface NodeFacts {
   readonly labels: Readonly<Record<string, string>>;
   readonly volumeDrivers: NonNullable<NodeStatus['volumeDrivers']>;
   readonly capacity?: { readonly cpus: number; readonly memory: number };
+  readonly isShortOfDisk?: boolean;
 }
 
 /** `blobPort` is null while nothing is served there. */
@@ -27,6 +28,7 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number |
     bootId: facts.bootId,
     ...(facts.volumeDrivers.length === 0 ? {} : { volumeDrivers: facts.volumeDrivers }),
     ...(blobPort === null ? {} : { blobPort }),
+    ...(facts.isShortOfDisk === true ? { pressure: ['disk'] } : {}),
   };
 }
 

@@ -33,6 +33,7 @@
  * | PUT /v1/images/blobs/:digest?push=&node=&size=&offset= (bytes from the offset on) | → BlobState |
  * | POST /v1/images/commit | PushCommit → streamed ndjson: PushEvent |
  * | GET /v1/images/missing?name= (repeated) | → string[]: those that no node has |
+ * | POST /v1/images/prune?node=&all=true | → ImagePruneResult[] |
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
  */
 import type { BlobDescriptor } from './image.ts';
@@ -191,6 +192,8 @@ export interface NodeListItem {
   readonly version: string;
   /** Of its own manifests; absent when it has none. */
   readonly manifests?: NonNullable<NodeStatus['manifests']>;
+  /** What the node is short of; absent: nothing. */
+  readonly pressure?: readonly 'disk'[];
 }
 
 export interface VolumeListItem {
@@ -213,6 +216,14 @@ export interface EventItem {
   readonly at: number;
   readonly subject: string;
   readonly message: string;
+}
+
+/** What a node has let go: images that nothing uses and that have lost their tag, or with `all` every one that nothing uses. */
+export interface ImagePruneResult {
+  readonly node: string;
+  readonly removed: readonly { readonly references: readonly string[]; readonly digest: string; readonly size: number }[];
+  /** It could not. */
+  readonly error?: string;
 }
 
 export interface ImageListItem {

@@ -28,6 +28,8 @@ export interface NodeStatus {
   readonly bootId: string;
   /** Volume plugins that answer on this host, by name; `local` goes without saying. Absent: an agent that knows no plugins. */
   readonly volumeDrivers?: readonly VolumeDriverStatus[];
+  /** What it is short of; it takes no new pods then. Absent: nothing. */
+  readonly pressure?: readonly 'disk'[];
   /** Of the host's own manifests: how many stacks count, and what does not load or cannot be, a line each. Absent: it has none. */
   readonly manifests?: { readonly stacks: number; readonly problems: readonly string[] };
 }

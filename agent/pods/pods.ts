@@ -9,6 +9,7 @@ import type { Log } from '../../lib/log.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Assignment, ManifestOrigin } from '../../model/assignment.ts';
 import type { PodStatus } from '../../model/pod.ts';
+import { containersOf } from '../../model/spec.ts';
 import { Limit } from '../../lib/limit.ts';
 import { isMissing, readJson } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
@@ -164,6 +165,17 @@ export class Pods {
   /** Of every pod that this host has or shall have. */
   statuses(): readonly PodStatus[] {
     return [...this.#workers.values()].map((worker) => worker.status);
+  }
+
+  /** Of all pods, what they have and what they shall have. */
+  *images(): Iterable<{ readonly image: string; readonly imageDigest?: string | undefined }> {
+    for (const { assignment, status } of this.#workers.values()) {
+      for (const container of assignment ? containersOf(assignment.template) : []) {
+        yield container;
+        for (const mount of container.mounts) if (mount.kind === 'image') yield mount;
+      }
+      for (const { image, imageDigest } of status.containers) if (imageDigest !== undefined) yield { image, imageDigest };
+    }
   }
 
   get(id: string): PodWorker | undefined {

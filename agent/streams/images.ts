@@ -1,6 +1,6 @@
 /**
  * Images of this host. `image-load`: stdin frames are the archive; `message` frames tell of progress (`{message}`) and at last
- * of what it held (`{loaded: [references]}`). `image-list`: one `message`, an array. `image-rm`: `{reference}`.
+ * of what it held (`{loaded: [references]}`). `image-list`: one `message`, an array. `image-rm`: `{reference}`. `image-prune`: `{all}`, one `message` with what went.
  */
 import { TsorchError } from '../../model/errors.ts';
 import { type FrameStream, inputBytes } from './frames.ts';
@@ -20,6 +20,14 @@ export async function serveImageLoad(stream: FrameStream, context: StreamContext
 export async function serveImageList(stream: FrameStream, context: StreamContext): Promise<void> {
   stream.discardInput();
   await stream.send({ $case: 'message', value: JSON.stringify(await context.images.list()) });
+  await stream.done(0);
+}
+
+export async function serveImagePrune(stream: FrameStream, params: { readonly all?: unknown }, context: StreamContext): Promise<void> {
+  stream.discardInput();
+  if (!context.collector) throw new TsorchError('unsupported', 'this node collects no images');
+  await stream.send({ $case: 'message', value: JSON.stringify(await context.collector.prune(params.all === true)) });
+  await context.imagesTold();
   await stream.done(0);
 }
 

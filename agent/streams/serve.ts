@@ -11,7 +11,8 @@ import type { Images, Runtime } from '../runtime/port.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { serveExec } from './exec.ts';
 import { FrameStream } from './frames.ts';
-import { serveImageList, serveImageLoad, serveImageRemove } from './images.ts';
+import type { ImageCollector } from '../images/collector.ts';
+import { serveImageList, serveImageLoad, serveImagePrune, serveImageRemove } from './images.ts';
 import { serveLogs } from './logs.ts';
 import { servePushBlob, servePushCommit, servePushState } from './pushes.ts';
 import { serveVolumeCreate, serveVolumeList, serveVolumeRemove, serveVolumeUsage } from './volumes.ts';
@@ -23,6 +24,8 @@ export interface StreamContext {
   readonly images: Images;
   /** Resolves when the master was told of all images that are here by now. */
   readonly imagesTold: () => Promise<void>;
+  /** null: this host collects no images. */
+  readonly collector: Pick<ImageCollector, 'prune'> | null;
   readonly volumes: Volumes;
   /** Where images come from that other nodes have; null: not from there. */
   readonly peers: PeerSources | null;
@@ -63,6 +66,8 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveImageList(stream, context);
     case 'image-rm':
       return serveImageRemove(stream, params as { reference?: unknown }, context);
+    case 'image-prune':
+      return serveImagePrune(stream, params as { all?: unknown }, context);
     case 'push-state':
       return servePushState(stream, params as object, context);
     case 'push-blob':

@@ -1,10 +1,10 @@
-/** `image load|ls|rm`. */
+/** `image load|ls|rm|prune`. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import type { ImageListItem } from '../../model/api.ts';
+import type { ImageListItem, ImagePruneResult } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { segment } from '../client.ts';
 import { exitCode, ExitError } from '../exit.ts';
@@ -13,6 +13,8 @@ import { showList } from '../output/format.ts';
 import { plain } from '../output/color.ts';
 import { collect, command, formatOption, group, withClient, type FormatOptions, type GlobalOptions } from './command.ts';
 import { imageColumns } from './lists.ts';
+import { formatBytes } from '../output/values.ts';
+import { readableName } from '../../lib/oci/reference.ts';
 
 interface NodeOptions extends GlobalOptions {
   readonly node?: readonly string[];
@@ -27,7 +29,7 @@ interface LoadMessage {
 }
 
 export function imageCommand(io: Io): Command {
-  return group('image', 'deal with images on the nodes: load, ls, rm', [loadCommand(io), listCommand(io), removeCommand(io)]);
+  return group('image', 'deal with images on the nodes: load, ls, rm, prune', [loadCommand(io), listCommand(io), removeCommand(io), pruneCommand(io)]);
 }
 
 function loadCommand(io: Io): Command {
@@ -84,6 +86,24 @@ function removeCommand(io: Io): Command {
           await client.json('DELETE', `/v1/images/${image.split('/').map(segment).join('/')}`, { query: { node: options.node } });
           print(io, `${image} removed`);
         }
+      }),
+    );
+}
+
+function pruneCommand(io: Io): Command {
+  return command('prune', 'remove images that nothing uses from the nodes', ['tsorch image prune', 'tsorch image prune -a --node node-1'])
+    .option('-a, --all', 'every image that nothing uses, not only those that have lost their tag', false)
+    .option('--node <node>', 'only from this node (may be repeated)', collect)
+    .action((options: NodeOptions & { readonly all: boolean }) =>
+      withClient(io, options, async (client) => {
+        const results = await client.json<ImagePruneResult[]>('POST', '/v1/images/prune', { query: { node: options.node, all: options.all ? true : undefined }, timeoutMs: 300_000 });
+        for (const { node, removed, error } of results) {
+          for (const { references, digest } of removed) print(io, `${node}: removed ${plain(references.map(readableName).find((name) => !name.includes('@')) ?? references[0] ?? digest)}`);
+          if (error !== undefined) note(io, `error: ${node}: ${plain(error)}`);
+        }
+        const bytes = results.flatMap(({ removed }) => removed).reduce((sum, { size }) => sum + size, 0);
+        print(io, `${formatBytes(bytes)} of images removed`);
+        if (results.some(({ error }) => error !== undefined)) throw new ExitError(exitCode.failed);
       }),
     );
 }

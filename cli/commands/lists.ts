@@ -39,7 +39,7 @@ export function podColumns(now: number): readonly Column<PodListItem>[] {
 
 export const nodeColumns: readonly Column<NodeListItem>[] = [
   { head: 'NAME', cell: (node) => node.name },
-  { head: 'STATE', cell: (node) => node.state, style: (node) => stateStyle(node.state) },
+  { head: 'STATE', cell: (node) => (node.pressure?.includes('disk') ? `${node.state}, disk full` : node.state), style: (node) => (node.pressure ? 'yellow' : stateStyle(node.state)) },
   { head: 'AVAILABILITY', cell: (node) => node.availability, style: (node) => stateStyle(node.availability) },
   { head: 'ADDRESS', cell: (node) => node.address },
   { head: 'PODS', cell: (node) => String(node.pods), align: 'right' },
@@ -63,8 +63,14 @@ export const fileObjectColumns: readonly Column<FileObjectListItem>[] = [
   { head: 'USED BY', cell: (object) => object.usedBy.join(',') },
 ];
 
+/** Names by digest are of interest only where there is no other. */
+function namesOf(references: readonly string[]): readonly string[] {
+  const tagged = references.filter((name) => !name.includes('@'));
+  return tagged.length > 0 ? tagged : references;
+}
+
 export const imageColumns: readonly Column<ImageListItem>[] = [
-  { head: 'IMAGE', cell: (image) => image.references.join(', ') || '<none>' },
+  { head: 'IMAGE', cell: (image) => namesOf(image.references).join(', ') || '<none>' },
   { head: 'NODE', cell: (image) => image.node },
   { head: 'DIGEST', cell: (image) => image.digest.replace(/^(sha256:.{12}).*/, '$1') },
   { head: 'SIZE', cell: (image) => formatBytes(image.size), align: 'right' },

@@ -43,6 +43,9 @@ interface HostFlags {
   readonly blobPort?: string;
   readonly blobRate?: string;
   readonly registryConfig?: string;
+  readonly imageGcHigh?: string;
+  readonly imageGcLow?: string;
+  readonly imageGcAge?: string;
   readonly manifests?: string;
   readonly podManifestPath?: string;
   readonly manifestUrl?: string;
@@ -73,7 +76,10 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
   if (kind !== 'proxy') {
     made.option('--blob-port <port>', 'where other nodes fetch images from this one; 0 for nowhere', '7445')
       .option('--blob-rate <bytes>', 'how much of them per second they get, all together, such as 50M (default half of what the link carries)')
-      .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)');
+      .option('--registry-config <file>', 'how registries are reached: mirrors, CAs, plain HTTP (default /etc/tsorch/registries.yaml, if it is there)')
+      .option('--image-gc-high <percent>', 'when so much of the disk is in use, pulled images that nothing uses go', '85')
+      .option('--image-gc-low <percent>', 'until it is so much', '80')
+      .option('--image-gc-age <time>', 'pulled images that nothing has used for so long go in any case', '30d');
     manifestOptions(made);
   }
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');

@@ -96,3 +96,10 @@ export function parseUnderlay(text: string): 'auto' | 'vxlan' | 'route' {
   if (text === 'auto' || text === 'vxlan' || text === 'route') return text;
   throw new UsageError(`--underlay ${text}: choose auto, vxlan or route`);
 }
+
+/** `85` → 0.85. */
+export function parsePercent(flag: string, text: string): number {
+  const percent = Number(text.replace(/%$/, ''));
+  if (!/^\d{1,3}(\.\d+)?%?$/.test(text) || percent < 1 || percent > 100) throw new UsageError(`${flag} ${text}: write a percentage, for example 85`);
+  return percent / 100;
+}

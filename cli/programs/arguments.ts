@@ -34,6 +34,10 @@ export interface HostArguments {
   readonly blobRate?: string;
   /** A file, see docs/registries.md. */
   readonly registryConfig?: string;
+  /** When images are collected: percents of the disk in use, and a time. */
+  readonly imageGcHigh?: string;
+  readonly imageGcLow?: string;
+  readonly imageGcAge?: string;
   /** A directory of stack files that this host runs by itself, master or not. */
   readonly manifests?: string;
   /** A URL of such, with what goes along with each request. */

@@ -7,7 +7,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { hostname, release, version } from 'node:os';
 import path from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
+import { type CollectPolicy, collectPolicy } from '../../agent/images/collect.ts';
 import { RegistrySources } from '../../agent/images/registry-source.ts';
+import { DiskRoom } from '../../agent/images/room.ts';
 import { runAgent, teardownHost, type HostOptions } from '../../agent/main.ts';
 import type { ManifestSettings } from '../../agent/manifests/open.ts';
 import { LinuxPodNetwork } from '../../agent/network/linux.ts';
@@ -29,7 +31,8 @@ import { createLog, type Log } from '../../lib/log.ts';
 import { RegistriesFile } from '../../lib/oci/registries-file.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
-import { parseBlobPort, parseRate } from '../output/values.ts';
+import { UsageError } from '../exit.ts';
+import { parseBlobPort, parseDuration, parsePercent, parseRate } from '../output/values.ts';
 import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
@@ -168,11 +171,12 @@ async function openHost(args: HostArguments, nodeId: string, log: Log, signal: A
   if (args.teardown !== true) await registries.read();
   // What another node has need not come from outside.
   const sources = [...(peers ? [peers] : []), new RegistrySources({ registries: () => registries.read(), env: process.env, clock, random: Math.random })];
-  const images = new ContainerdImages({ client, runDir: args.runDir, sources, clock, log: log.child('images') });
+  const room = new DiskRoom(daemonPaths(args.stateDir, args.runDir).root);
+  const images = new ContainerdImages({ client, runDir: args.runDir, admit: (bytes) => room.admit(bytes), sources, clock, log: log.child('images') });
   await images.sweep();
   const network = new LinuxPodNetwork({ log: log.child('network'), clock, netnsDir: path.join(args.runDir, 'netns') });
   return {
-    options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (args.master === undefined ? await ownAddress() : await addressTowards(new URL(masterUrl(args.master)).hostname)), runtime, images, network, log, clock, signal, hostname: args.name ?? hostname() },
+    options: { nodeId, stateDir: args.stateDir, runDir: args.runDir, address: args.address ?? (args.master === undefined ? await ownAddress() : await addressTowards(new URL(masterUrl(args.master)).hostname)), runtime, images, imageRoom: room, imagePolicy: imagePolicyOf(args), network, log, clock, signal, hostname: args.name ?? hostname() },
     containerd: daemon.version,
     blobs: new ContentBlobs({ client, root: daemonPaths(args.stateDir, args.runDir).root, coming: (digest) => images.downloads.coming(digest) && peers?.seeks(digest) !== true }),
     async close() {
@@ -240,4 +244,11 @@ async function wholeMachine(): Promise<string> {
   const { v2: cgroup2 } = await readCgroupLayout();
   if (cgroup2 === null) throw new TsorchError('unsupported', 'cgroup2 is mounted nowhere, and load balancing attaches there', { hint: 'mount -t cgroup2 none /sys/fs/cgroup/unified' });
   return cgroup2;
+}
+
+function imagePolicyOf({ imageGcHigh, imageGcLow, imageGcAge }: HostArguments): CollectPolicy {
+  const high = imageGcHigh === undefined ? collectPolicy.high : parsePercent('--image-gc-high', imageGcHigh);
+  const low = imageGcLow === undefined ? Math.min(collectPolicy.low, high) : parsePercent('--image-gc-low', imageGcLow);
+  if (low > high) throw new UsageError(`--image-gc-low ${imageGcLow} is above --image-gc-high ${imageGcHigh}`);
+  return { ...collectPolicy, high, low, ...(imageGcAge === undefined ? {} : { maxAgeMs: parseDuration(imageGcAge) }) };
 }

@@ -2,8 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import type { Readable } from 'node:stream';
 import Type from 'typebox';
-import type { ImageListItem } from '../../model/api.ts';
-import { TsorchError } from '../../model/errors.ts';
+import type { ImageListItem, ImagePruneResult } from '../../model/api.ts';
+import { describeError, TsorchError } from '../../model/errors.ts';
 import type { Node } from '../../model/node.ts';
 import type { Context } from '../context.ts';
 import { framesOf } from '../nodes/frames.ts';
@@ -13,6 +13,7 @@ import { startLines, type Out } from './stream.ts';
 import { findNode } from './targets.ts';
 
 const query = Type.Object({ node: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) });
+const pruneQuery = Type.Object({ ...query.properties, all: Type.Optional(Type.String()) });
 type Query = Type.Static<typeof query>;
 
 const gigabyte = 1024 ** 3;
@@ -27,6 +28,17 @@ export function imageRoutes(app: FastifyInstance, context: Context): void {
     }));
     return parts.flat();
   });
+
+  app.post<{ Querystring: Query & { all?: string } }>('/v1/images/prune', { schema: { querystring: pruneQuery, summary: 'Remove images that nothing uses from the hosts' } }, async (request): Promise<ImagePruneResult[]> =>
+    await Promise.all(nodesOf(context, request.query).map(async (node): Promise<ImagePruneResult> => {
+      try {
+        const stream = await context.sessions.openStream(node.id, 'image-prune', { all: request.query.all === 'true' });
+        return { node: node.name, removed: (await collectMessages<ImagePruneResult['removed']>(stream)).flat() };
+      } catch (error) {
+        // What the others have let go is gone.
+        return { node: node.name, removed: [], error: describeError(error) };
+      }
+    })));
 
   app.delete<{ Params: { '*': string }; Querystring: Query }>('/v1/images/*', { schema: { querystring: query, summary: 'Remove an image from the hosts' } }, async (request) => {
     await Promise.all(nodesOf(context, request.query).map(async (node) => collectMessages(await context.sessions.openStream(node.id, 'image-rm', { reference: request.params['*'] }))));

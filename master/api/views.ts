@@ -114,6 +114,7 @@ export function nodeItems(input: ViewInput): NodeListItem[] {
       id: node.id, name: node.name, state: stateOf(node.id), availability: node.availability, labels: node.labels, address: status?.address ?? '', subnet: node.subnet,
       capacity: status?.capacity ?? { cpus: 0, memory: 0 }, allocated: { cpus: used.cpus, memory: used.memory }, pods: used.pods, version: status?.version ?? '',
       ...(status?.manifests ? { manifests: status.manifests } : {}),
+      ...(status?.pressure === undefined ? {} : { pressure: status.pressure }),
     };
   }).sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
 }

@@ -21,6 +21,7 @@ const nodeStatus = Compile(Type.Object({
   address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
   engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text, blobPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
   manifests: Type.Optional(Type.Object({ stacks: amount, problems: Type.Array(text, { maxItems: 100 }) })),
+  pressure: Type.Optional(Type.Array(Type.Literal('disk'), { maxItems: 1 })),
   volumeDrivers: Type.Optional(Type.Array(Type.Object({ name: text, scope: Type.Union([Type.Literal('local'), Type.Literal('global')]) }), { maxItems: 1000 })),
 }));
 

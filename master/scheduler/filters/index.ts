@@ -10,10 +10,11 @@ import { health } from './health.ts';
 import { operators } from './operators.ts';
 import { perNode } from './per-node.ts';
 import { hostPorts } from './ports.ts';
+import { pressure } from './pressure.ts';
 import { resources } from './resources.ts';
 import { volumes } from './volumes.ts';
 
-export const filters: readonly Filter[] = [constraints, operators, affinities, volumes, health, availability, hostPorts, perNode, resources, addresses];
+export const filters: readonly Filter[] = [constraints, operators, affinities, volumes, health, availability, pressure, hostPorts, perNode, resources, addresses];
 
 /** The filters of one scope as one test. */
 export function prepareScope(scope: Filter['scope'], group: PodGroup, room: Room): NodeTest {

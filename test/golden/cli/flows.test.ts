@@ -134,6 +134,17 @@ test('the text of a plan', async () => {
   await expect(renderPlan(plan, painter(false))).toMatchFileSnapshot('./expected/plan.txt');
 });
 
+describe('image prune', () => {
+  test('says what went, node by node, and what failed', async () => {
+    master.on('POST /v1/images/prune', [
+      { node: 'node-1', removed: [{ references: ['docker.io/library/old:1', `docker.io/library/old@sha256:${'a'.repeat(64)}`], digest: `sha256:${'a'.repeat(64)}`, size: 3 * 2 ** 20 }] },
+      { node: 'node-2', removed: [], error: 'it is away' },
+    ]);
+    expect(await runCli(['image', 'prune', '-a', '--node', 'node-1', '--node', 'node-2'], { master })).toEqual({ code: 1, stdout: 'node-1: removed old:1\n3 MiB of images removed\n', stderr: 'error: node-2: it is away\n' });
+    expect(master.requests[0]?.url).toBe('/v1/images/prune?node=node-1&node=node-2&all=true');
+  });
+});
+
 describe('image load', () => {
   let directory: string;
   beforeEach(async () => {

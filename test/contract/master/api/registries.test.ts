@@ -105,6 +105,15 @@ describe('images at apply', () => {
     expect(JSON.stringify(refused)).not.toContain('never-to-be-seen');
   });
 
+  it('a node that is short of disk says so', async () => {
+    const status = JSON.parse(JSON.stringify(lab.world.get('nodestatus', host.id))) as object;
+    host.send({ $case: 'hello', value: { status: JSON.stringify({ ...status, pressure: ['disk'] }), epoch: 0 } });
+    await until('the master knows', () => lab.world.get('nodestatus', host.id)?.pressure !== undefined);
+    expect((await lab.ok<{ pressure?: unknown }[]>('GET', '/v1/nodes'))[0]?.pressure).toEqual(['disk']);
+    const plan = await lab.ok<PlanResult>('POST', '/v1/stacks/shop/plan', stack('shop', { web: 'r.test/web:1', more: 'loaded:1' }));
+    expect(plan.services.find(({ id }) => id === 'shop_more')?.pods[0]).toMatchObject({ node: null, why: [{ filter: 'pressure', message: 'alpha is short of disk' }] });
+  });
+
   it('credentials go with the stack', async () => {
     await lab.ok('DELETE', '/v1/stacks/shop');
     expect(lab.world.values('registries')).toEqual([]);

@@ -24,6 +24,7 @@ const rows: readonly Row[] = [
   { name: 'too large', spec: makeSpec({ cpus: 6, memory: 9 * gib }) },
   { name: 'constraint, then room', spec: makeSpec({ where: ['type==backend'], cpus: 2 }), placed: [full('n2', 3.5), full('n3', 3)] },
   { name: 'three reasons', spec: makeSpec({ where: ['type==backend'] }), nodes: [...cluster.slice(0, 1), makeNode(2, { labels: { type: 'backend' }, state: 'down' }), makeNode(3, { labels: { type: 'backend' }, availability: 'drain' })] },
+  { name: 'short of disk', spec: makeSpec(), nodes: [makeNode(1, { pressure: ['disk'] }), makeNode(2, { state: 'down' })] },
   { name: 'lost and down', spec: makeSpec(), nodes: [makeNode(1, { state: 'unknown' }), makeNode(2, { state: 'down' }), makeNode(3, { state: 'down' }), makeNode(4, { availability: 'pause' })] },
   {
     name: 'host port', spec: makeSpec({ ports: [{ target: 80, published: 8080, protocol: 'tcp', mode: 'host' }] }), nodes: cluster.slice(0, 2),
@@ -68,6 +69,11 @@ test('explanations', () => {
       constraint type==backend: node-1 has no type [node-1]
       health: node-2 is down [node-2]
       availability: node-3 is drained [node-3]
+
+    short of disk
+      => no node fits: health: node-2 is down; pressure: node-1 is short of disk
+      health: node-2 is down [node-2]
+      pressure: node-1 is short of disk [node-1]
 
     lost and down
       => no node fits: health: 2 nodes (node-2, node-3) are down, node-1 has lost the connection to the master; availability: node-4 is paused

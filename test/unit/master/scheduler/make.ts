@@ -80,6 +80,7 @@ export function makeSpec(changes: SpecChanges = {}): ServiceSpec {
 export interface NodeChanges {
   readonly labels?: Readonly<Record<string, string>>;
   readonly availability?: 'active' | 'pause' | 'drain';
+  readonly pressure?: readonly 'disk'[];
   readonly state?: NodeState;
   readonly cpus?: number;
   readonly memory?: number;
@@ -94,7 +95,7 @@ export function makeNode(number: number, changes: NodeChanges = {}): NodeView {
     node: { id, name: `node-${number}`, labels, availability, subnet, createdAt: 0 },
     status: {
       id, address: `192.168.${number >> 8}.${number & 255}`, capacity: { cpus, memory }, os: 'linux', arch: 'x86_64', engineLabels: {},
-      vtepMac: '02:00:00:00:00:01', version: '0', bootId: 'b',
+      vtepMac: '02:00:00:00:00:01', version: '0', bootId: 'b', ...(changes.pressure === undefined ? {} : { pressure: changes.pressure }),
     },
     state,
   };
