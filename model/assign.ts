@@ -7,6 +7,7 @@ import { base64 } from './base64.ts';
 import { contextOf, expandPod, type NodeFacts } from './template/pod.ts';
 import { expandPayload, type TemplateContext } from './template/swarm.ts';
 import { containersOf, networksOf, type ContainerSpec, type FileReference, type ServiceSpec } from './spec.ts';
+import { volumePairs } from './volumes.ts';
 
 export interface AssignSources {
   /** base64; undefined while it is not known. */
@@ -34,11 +35,9 @@ export function makeAssignment(pod: Pod, spec: ServiceSpec, sources: AssignSourc
     const own = filesOf(container, context, sources);
     if (!own) return null;
     files.push(...own);
-    for (const mount of container.mounts) {
-      if (mount.kind !== 'volume' || mount.volume === undefined) continue;
-      volumes[mount.volume] = volume(mount.volume) ?? { driver: 'local', driverOpts: {} };
-    }
   }
+  // A slot's volume that has no record yet is as the one it is made after.
+  for (const [name, after] of volumePairs(template, pod.slot)) volumes[name] = volume(name) ?? volume(after) ?? { driver: 'local', driverOpts: {} };
   const registries = Object.fromEntries(
     [...new Set(imagesOf(spec).map(({ image }) => registryOf(image)))].sort().flatMap((registry) => {
       const known = auth?.(registry);

@@ -65,8 +65,8 @@ export interface Volume {
   readonly slotOf?: { readonly volume: string; readonly slot: number };
   /** Milliseconds since the epoch, for people. */
   readonly createdAt?: number;
-  /** Its data is being removed, and the record after it: no pod may have it any more. */
-  readonly removing?: true;
+  /** Its data is being removed, and the record after it: no pod may have it any more. `forced`: nodes that are away keep theirs. */
+  readonly removing?: 'asked' | 'forced';
   /** Under way to another node: no pod may have it meanwhile. */
   readonly move?: VolumeMove;
   /** Copies that count no more and are deleted as soon as their nodes can be told. */

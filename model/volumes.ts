@@ -1,5 +1,6 @@
 /** Which named volumes a pod has. */
 import type { MountSpec, PodTemplate } from './spec.ts';
+import { parseBytes } from './stack/values/bytes.ts';
 
 type VolumeMount = Extract<MountSpec, { kind: 'volume' }>;
 
@@ -18,6 +19,12 @@ export function volumesOf(template: PodTemplate, slot: number | string): readonl
   return sortedNames(volumeMounts(template).flatMap((mount) => volumeName(mount, slot) ?? []));
 }
 
+/** Likewise, each with the name of the stack's volume that it is, or is made after. */
+export function volumePairs(template: PodTemplate, slot: number | string): readonly (readonly [name: string, of: string])[] {
+  const pairs = new Map(volumeMounts(template).flatMap((mount) => (mount.volume === undefined ? [] : [[volumeName(mount, slot) ?? mount.volume, mount.volume] as const])));
+  return [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
 /** The volumes that all pods of the template share, and those of which each slot has its own. */
 export function volumesByKind(template: PodTemplate): { readonly shared: readonly string[]; readonly perReplica: readonly string[] } {
   const mounts = volumeMounts(template);
@@ -33,13 +40,24 @@ function sortedNames(names: readonly string[]): readonly string[] {
   return names.length > 1 ? [...new Set(names)].sort() : names;
 }
 
+/**
+ * The name a plugin goes by on hosts: that of its socket. Docker's managed plugins are called like images, `rexray/dobs:1.0`, of which the
+ * last part counts. Null when it cannot be a name.
+ */
+export function driverName(text: string): string | null {
+  if (text === '' || text === 'default') return 'local';
+  const [, name] = /^(?:[\w.-]+(?::\d+)?\/)*([A-Za-z0-9][A-Za-z0-9_.-]*)(?::[\w.-]+)?$/.exec(text) ?? [];
+  return name ?? null;
+}
+
 /** What is wrong with options for the `local` driver; null when nothing is. */
 export function localOptionsProblem(options: Readonly<Record<string, string>>): { readonly message: string; readonly hint: string } | null {
-  const { type = '', o = '', device = '', ...others } = options;
+  const { type = '', o = '', device = '', size, ...others } = options;
   const [other] = Object.keys(others);
-  if (other === 'size') return { message: 'the local driver keeps no quotas, size cannot be limited', hint: 'use type: tmpfs with o: size=…, or a device of that size' };
-  if (other !== undefined) return { message: `the local driver knows no option ${other}`, hint: 'its options are type, o and device' };
+  if (other !== undefined) return { message: `the local driver knows no option ${other}`, hint: 'its options are type, o, device and size' };
+  if (size !== undefined && !((parseBytes(size) ?? 0) > 0)) return { message: `${JSON.stringify(size)} is no size`, hint: 'write such as 10G' };
   if (type === '' && device === '' && o === '') return null;
+  if (size !== undefined) return { message: 'size limits a directory, and not what is mounted', hint: type === 'tmpfs' ? 'write o: size=…' : 'leave size out' };
   const words = o.split(',');
   const bind = words.includes('bind') || words.includes('rbind');
   if (type === '' && !bind) return { message: 'driver_opts says what to mount, but not of which type', hint: 'add type, such as nfs, ext4 or tmpfs' };

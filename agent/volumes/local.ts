@@ -11,6 +11,7 @@ import { isEmpty } from './fill.ts';
 import { mountPlan, withAddress } from './local-mount.ts';
 import type { Mounter } from './mounter.ts';
 import { dataOf } from './paths.ts';
+import { beginQuota, changeQuota, sizeLimit } from './quota.ts';
 import { readVolumeRecord, writeVolumeRecord } from './record.ts';
 import { removeTree } from './remove-tree.ts';
 
@@ -40,7 +41,8 @@ export class LocalDriver {
     const plan = mountPlan(name, options);
     try {
       if (plan) await this.#mount(name, directory, options, state.shared);
-      else if (!(await exists(data))) await this.#make(directory, options, filling, state.labels);
+      else if (await exists(data)) await this.#resize(name, directory, options);
+      else await this.#make(directory, options, filling, state.labels);
       // A mounted file system may be another one each time, and one that hangs is not to be looked into.
       if (plan && !(await this.#mounter.answers(data))) throw new TsorchError('unavailable', `volume ${name}: ${plan.device} (${plan.type}) is mounted but does not answer`, { hint: 'check that its server can be reached from this node' });
       if (filling) await this.#fillEmpty(directory, filling, plan !== null);
@@ -52,9 +54,22 @@ export class LocalDriver {
 
   /** Makes the directory only, for a volume that nobody mounts yet. */
   async create(name: string, directory: string, options: Readonly<Record<string, string>>): Promise<void> {
-    mountPlan(name, options);
+    const plan = mountPlan(name, options);
+    if (!plan && (await exists(dataOf(directory)))) return this.#resize(name, directory, options);
+    if (!plan) return this.#make(directory, options, null, undefined);
     await fs.mkdir(dataOf(directory), { recursive: true, mode: 0o755 });
     if (!(await exists(path.join(directory, 'volume.json')))) await writeVolumeRecord(directory, { driver: 'local', options, createdAt: this.#now() }, true);
+  }
+
+  /** The size may be another one than when it was made. */
+  async #resize(name: string, directory: string, options: Readonly<Record<string, string>>): Promise<void> {
+    const record = await readVolumeRecord(directory);
+    const [before, now] = [sizeLimit(record.options), sizeLimit(options)];
+    if (before === now) return;
+    // What was made without a limit belongs to no project, and what is in it cannot be counted any more.
+    if (before === null) throw new TsorchError('unsupported', `volume ${name} was made without a size and cannot be given one`, { hint: 'leave size out, or copy its data to a new volume' });
+    changeQuota(name, directory, dataOf(directory), now ?? 0);
+    await writeVolumeRecord(directory, { ...record, options }, true);
   }
 
   /** The last pod has left. */
@@ -83,6 +98,8 @@ export class LocalDriver {
     await removeTree(fresh, this.#mounter);
     await fs.mkdir(fresh, { recursive: true, mode: 0o755 });
     try {
+      const limit = sizeLimit(options);
+      if (limit !== null) beginQuota(path.basename(directory), directory, fresh, limit);
       await filling?.(fresh);
       await writeVolumeRecord(directory, { driver: 'local', options, createdAt: this.#now(), ...(labels === undefined ? {} : { labels }), ...(filling ? { filled: true } : {}) });
       await fs.rename(fresh, dataOf(directory));

@@ -9,6 +9,7 @@ import { containersOf, type FileObjectSpec, type ServiceSpec, type StackSpec } f
 import { templateProblem } from '../../model/template/pod.ts';
 import { suggest } from '../api/suggest.ts';
 import type { Maps } from '../world.ts';
+import { checkVolumes } from './check-volumes.ts';
 
 const namePattern = /^[a-z0-9][a-z0-9_.-]*$/i;
 
@@ -37,11 +38,7 @@ export function checkStack(maps: Maps, spec: StackSpec): void {
     if (!network.external && known && known.stack !== spec.name) throw new TsorchError('conflict', `network ${network.name} belongs to stack ${known.stack ?? '(none)'}`, { path: 'networks', hint: 'mark it external to share it' });
   }
   for (const kind of ['secrets', 'configs'] as const) checkExternalFiles(maps, spec, kind);
-  for (const volume of Object.values(spec.volumes)) {
-    const known = maps.volumes.get(volume.name)?.value;
-    if (volume.external && !known) throw new TsorchError('not-found', `external volume ${volume.name} does not exist`, { path: 'volumes', hint: suggest(volume.name, maps.volumes.keys()) ?? 'see tsorch volume ls' });
-    if (!volume.external && known && known.stack !== null && known.stack !== spec.name) throw new TsorchError('conflict', `volume ${volume.name} belongs to stack ${known.stack}`, { path: 'volumes', hint: 'mark it external to share it' });
-  }
+  checkVolumes(maps, spec);
 }
 
 function checkExternalFiles(maps: Maps, spec: StackSpec, kind: 'secrets' | 'configs'): void {

@@ -50,8 +50,11 @@ export function planApply(input: ApplyInput): ApplyPlan {
   for (const volume of Object.values(spec.volumes)) {
     if (volume.external) continue;
     const known = maps.volumes.get(volume.name)?.value;
-    const value: Volume = { name: volume.name, stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels, node: known?.node ?? null };
+    const given = { stack: spec.name, driver: volume.driver, driverOpts: volume.driverOpts, labels: volume.labels };
+    const value: Volume = { node: null, ...known, name: volume.name, ...given };
     plan.volumes[volume.name] = plan.put('volumes', volume.name, value);
+    // Slots' own volumes are what they were made after.
+    for (const own of slotVolumes(maps, volume.name)) plan.put('volumes', own.name, { ...own, stack: spec.name, labels: volume.labels, driverOpts: volume.driverOpts });
   }
   const digests = { secret: digestsIn(maps, spec, 'secrets'), config: digestsIn(maps, spec, 'configs') };
   const services = Object.values(spec.services).map((service) => withDigests(input.pin?.(service) ?? service, (kind, name) => digests[kind].get(name)));
@@ -85,7 +88,14 @@ export function planApply(input: ApplyInput): ApplyPlan {
     name: spec.name, services: Object.keys(spec.services).sort(), networks: names(spec.networks), volumes: names(spec.volumes), secrets: names(spec.secrets), configs: names(spec.configs),
   };
   plan.put('stacks', spec.name, stack);
-  return { ops: plan.ops, result: { stack: spec.name, services: plan.services, networks: plan.networks, volumes: plan.volumes, warnings: [] } };
+  return { ops: plan.ops, result: { stack: spec.name, services: plan.services, networks: plan.networks, volumes: plan.volumes, warnings: driverWarnings(maps, spec) } };
+}
+
+/** Volumes whose driver no node has told of: pods will wait for one. */
+function driverWarnings(maps: Maps, spec: StackSpec): string[] {
+  const known = new Set(Array.from(maps.nodestatus.values(), (entry) => entry.value.volumeDrivers ?? []).flat().map(({ name }) => name));
+  const missing = Object.values(spec.volumes).filter((volume) => !volume.external && volume.driver !== 'local' && !known.has(volume.driver));
+  return missing.map((volume) => `no node has the volume driver ${volume.driver} yet: pods that mount ${volume.name} wait until one has`);
 }
 
 /** Everything of a stack goes, except volumes: they hold data and are removed by name. */
@@ -102,6 +112,11 @@ export function planRemove(maps: Maps, name: string): { readonly ops: readonly O
   for (const [id, { value }] of maps.registries) if (value.stack === name) plan.remove('registries', id);
   const volumes = Array.from(maps.volumes.values(), (entry) => entry.value).filter((volume) => volume.stack === name).map((volume) => volume.name);
   return { ops: plan.ops, services, volumes };
+}
+
+/** Those made for slots of services that mount it per replica. */
+function slotVolumes(maps: Maps, name: string): readonly Volume[] {
+  return Array.from(maps.volumes.values(), (entry) => entry.value).filter((volume) => volume.slotOf?.volume === name);
 }
 
 /** Its pods are replaced. */

@@ -17,6 +17,7 @@ import type { Maps, World } from '../world.ts';
 import type { PendingReason } from './pending.ts';
 import type { Planner } from './planner.ts';
 import { planRestarts } from './restarts.ts';
+import { volumeOps, type Placed } from './volume-ops.ts';
 
 export function startPlanner(context: Context, planner: Planner, signal: AbortSignal): Loop {
   const { world, clock, log } = context;
@@ -26,11 +27,14 @@ export function startPlanner(context: Context, planner: Planner, signal: AbortSi
     run: async () => {
       const nextNode = planner.tick();
       const work = planner.work.take(performance.now());
+      const seen = world.revision;
       try {
         await pass(context, planner, work);
       } catch (error) {
         planner.work.all();
         throw error;
+      } finally {
+        planner.settle(seen);
       }
       const waits = [nextNode, planner.work.next(performance.now())].filter((ms) => ms !== undefined);
       return waits.length === 0 ? undefined : Math.max(5, Math.min(...waits));
@@ -81,7 +85,7 @@ async function pass(context: Context, planner: Planner, work: { readonly service
   const waiting = Array.from(world.maps.pods.values(), (entry) => entry.value).filter((pod) => pod.node === null && pod.desired === 'running' && !gone.has(pod.id));
   const { pending, gated } = sortPending(world.maps, planner, [...waiting, ...created]);
   const result = schedule(planner.state, pending, { random: Math.random });
-  ops.push(...placeOps(world, planner, result, [...waiting, ...created], created));
+  ops.push(...placeOps(world, planner, result, [...waiting, ...created], created, clock.now()));
   planner.pending.replace(reasonsOf(result, gated));
   try {
     await commitAsLeader(context, ops);
@@ -134,26 +138,26 @@ export function sortPending(maps: Maps, planner: Pick<Planner, 'podsOf'>, pods: 
   return { pending, gated };
 }
 
-function placeOps(world: World, planner: Planner, result: ScheduleResult, pods: readonly Pod[], created: readonly Pod[]): Op[] {
+function placeOps(world: World, planner: Planner, result: ScheduleResult, pods: readonly Pod[], created: readonly Pod[], now: number): readonly Op[] {
   const byId = new Map(pods.map((pod) => [pod.id, pod]));
   const fresh = new Set(created.map((pod) => pod.id));
   const ops: Op[] = [];
   const placed = new Set<string>();
+  const places: Placed[] = [];
   for (const { pod: id, node } of result.assignments) {
     const pod = byId.get(id);
-    const mode = pod && world.get('revisions', `${pod.service}.${pod.revision}`)?.spec.template.networkMode;
+    const spec = pod && world.get('revisions', `${pod.service}.${pod.revision}`)?.spec;
+    const mode = spec?.template.networkMode;
     if (!pod) continue;
     const ip = mode === 'pod' ? planner.nextAddress(node) : null;
     if (mode === 'pod' && ip === null) continue;
     placed.add(id);
+    if (spec) places.push({ pod, spec, node });
     ops.push({ op: 'put', kind: 'pods', id, value: { ...pod, node, ip }, guard: fresh.has(id) ? 0 : (world.entry('pods', id)?.revision ?? 0) });
   }
   for (const pod of created) if (!placed.has(pod.id)) ops.push({ op: 'put', kind: 'pods', id: pod.id, value: pod, guard: 0 });
-  for (const { volume, node } of result.bindings) {
-    const entry = world.entry('volumes', volume);
-    if (entry && entry.value.node === null) ops.push({ op: 'put', kind: 'volumes', id: volume, value: { ...entry.value, node }, guard: entry.revision });
-  }
-  return ops;
+  // Before the pods: none may be where its data is not.
+  return [...volumeOps(world.maps, places, result.bindings, now), ...ops];
 }
 
 function reasonsOf(result: ScheduleResult, gated: ReadonlyMap<string, PendingReason>): ReadonlyMap<string, PendingReason> {

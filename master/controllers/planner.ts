@@ -5,9 +5,10 @@
 import type { NodeView } from '../../model/node.ts';
 import type { Pod, PodStatus } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
+import { volumesOf } from '../../model/volumes.ts';
 import { AddressPool } from '../../model/allocate/addresses.ts';
 import type { Liveness } from '../nodes/liveness.ts';
-import type { ServiceInput } from '../reconcile/plan.ts';
+import { reasons, type ServiceInput } from '../reconcile/plan.ts';
 import { PodClock } from '../reconcile/times.ts';
 import { demandOf, staticDemand, type Demand } from '../scheduler/demand.ts';
 import { ClusterState } from '../scheduler/state.ts';
@@ -31,7 +32,9 @@ export class Planner {
   /** Pods by id as last seen, to know what a deleted one had. */
   readonly #known = new Map<string, Pod>();
   readonly #stateListeners: (() => void)[] = [];
+  readonly #settleListeners = new Set<() => void>();
   readonly #work = new Work();
+  #settled = 0;
 
   constructor(world: World, liveness: Liveness, signal: AbortSignal) {
     this.#world = world;
@@ -42,6 +45,22 @@ export class Planner {
     for (const id of world.maps.staticpods.keys()) this.#syncStatic(id);
     for (const id of world.maps.services.keys()) this.#syncService(id);
     world.subscribe((changes) => this.#onChanges(changes), signal);
+  }
+
+  /** Nothing that was decided without knowing the store up to this revision is still on its way to it. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  /** A pass is over that began when the maps were at `revision`. */
+  settle(revision: number): void {
+    this.#settled = Math.max(this.#settled, revision);
+    for (const listener of this.#settleListeners) listener();
+  }
+
+  onSettled(listener: () => void, signal: AbortSignal): void {
+    this.#settleListeners.add(listener);
+    signal.addEventListener('abort', () => this.#settleListeners.delete(listener), { once: true });
   }
 
   get work(): Work {
@@ -95,7 +114,7 @@ export class Planner {
     }
     return {
       service, update: maps.servicestatus.get(id)?.value.update ?? { state: 'none', message: '' }, revisions, pods, statuses: this.statusesOf(pods), nodes: this.#views,
-      times: (pod) => this.times.get(pod), now,
+      times: (pod) => this.times.get(pod), now, ...evictions(maps, revisions),
     };
   }
 
@@ -132,6 +151,8 @@ export class Planner {
           this.#work.all();
           break;
         case 'volumes':
+          // Pods that have it are to leave, or may come back.
+          if (change.entry?.value.move?.id !== this.state.volumes.get(change.id)?.move?.id) this.#work.all();
           if (change.entry) this.state.setVolume(change.entry.value);
           else this.state.removeVolume(change.id);
           this.#work.unplaced();
@@ -233,6 +254,22 @@ export class Planner {
     this.#demands.set(key, demand);
     return demand;
   }
+}
+
+/** Pods are to leave volumes that move, at once and all of them. */
+function evictions(maps: Maps, revisions: ReadonlyMap<string, ServiceSpec>): Pick<ServiceInput, 'evicted'> {
+  const moving = new Map<string, string>();
+  for (const { value: { name, move } } of maps.volumes.values()) if (move) moving.set(name, move.to);
+  if (moving.size === 0) return {};
+  return {
+    evicted: (pod) => {
+      const spec = revisions.get(pod.revision);
+      const volume = spec && pod.node !== null ? volumesOf(spec.template, pod.slot).find((name) => moving.has(name)) : undefined;
+      if (volume === undefined) return null;
+      const to = moving.get(volume) ?? '';
+      return reasons.volumeMoves(volume, maps.nodes.get(to)?.value.name ?? to);
+    },
+  };
 }
 
 const nothing: Demand = { nanoCpus: 0, memory: 0, address: false, hostPorts: [] };

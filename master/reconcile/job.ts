@@ -6,14 +6,14 @@ import { Draft } from './draft.ts';
 import { reasons, type ServiceInput, type ServicePlan } from './plan.ts';
 import { verdictOn } from './restart.ts';
 import { isHeld } from './rolling.ts';
-import { emptySlot, isCurrent, misplaced, sortIntoSlots } from './slots.ts';
+import { emptySlot, evict, isCurrent, misplaced, sortIntoSlots } from './slots.ts';
 import { canCreate, globalSlots } from './targets.ts';
 
 export function planJob(input: ServiceInput): ServicePlan {
-  if (isHeld(input)) return { actions: [], update: null, rollback: null, wakeAt: null };
   const { mode } = input.service.spec;
   const draft = new Draft(input);
-  const all = sortIntoSlots(input);
+  const all = evict(sortIntoSlots(input), input, (pod, reason) => draft.end(pod, reason));
+  if (isHeld(input)) return { actions: draft.actions, update: null, rollback: null, wakeAt: null };
   const numbers: readonly (number | string)[] = mode.kind === 'replicated-job' ? Array.from({ length: mode.completions }, (_, index) => index + 1) : globalSlots(input);
   const wanted = new Set(numbers);
   const limit = mode.kind === 'replicated-job' && mode.concurrency > 0 ? mode.concurrency : numbers.length;

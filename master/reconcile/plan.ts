@@ -36,6 +36,8 @@ export interface ServiceInput {
   /** By id: all nodes of the cluster. */
   readonly nodes: ReadonlyMap<string, NodeView>;
   readonly times: (pod: string) => PodTimes | undefined;
+  /** Why a pod must leave where it is at once, whatever the settings of updates say; null when it need not. Absent: none must. */
+  readonly evicted?: (pod: Pod) => string | null;
   readonly now: number;
   /** It is to be restarted after others, which are not ready for that: until then an update of its own replaces nothing. Absent: none. */
   readonly waitsFor?: readonly string[];
@@ -52,5 +54,6 @@ export const reasons = {
   nodeDown: (node: string) => `node ${node} is down`,
   nodeDrained: (node: string) => `node ${node} is drained`,
   unplaced: 'was never placed',
+  volumeMoves: (volume: string, node: string) => `its volume ${volume} moves to ${node}`,
   violates: (constraint: string, node: string) => `${node} does not satisfy ${constraint} any more`,
 } as const;

@@ -5,6 +5,7 @@
  */
 import type { Pod } from '../../model/pod.ts';
 import type { UpdateConfig } from '../../model/spec.ts';
+import { volumesByKind } from '../../model/volumes.ts';
 import type { Draft } from './draft.ts';
 import { reasons, type ServiceInput } from './plan.ts';
 import { compareSlots, isCurrent, isReady, misplaced, newestFirst, type Slot } from './slots.ts';
@@ -19,9 +20,14 @@ export function isHeld(input: ServiceInput): boolean {
   return input.waitsFor !== undefined && input.waitsFor.length > 0;
 }
 
-/** Two pods of a slot cannot share a host's port, so there the old one must go first. */
+/** Two pods of a slot cannot share a host's port, and shall not share the slot's own data: there the old one must go first. */
 export function startsFirst(input: ServiceInput): boolean {
-  return configOf(input).order === 'start-first' && !input.service.spec.ports.some((port) => port.mode === 'host');
+  return configOf(input).order === 'start-first' && !input.service.spec.ports.some((port) => port.mode === 'host') && !keepsData(input);
+}
+
+/** Slots have volumes of their own. */
+export function keepsData(input: ServiceInput): boolean {
+  return volumesByKind(input.service.spec.template).perReplica.length > 0;
 }
 
 /** Whether the pod is what the slot should have. While an update is paused, pods of the revision before count as such. */

@@ -1,4 +1,5 @@
 /** Which slots a replicated service has: as many as asked for, those in use first, then the lowest free numbers. */
+import { keepsData } from './rolling.ts';
 import { reasons, type ServiceInput } from './plan.ts';
 import { compareSlots, isCurrent, isReady, type Slot } from './slots.ts';
 
@@ -24,6 +25,8 @@ function isUsed(slot: Slot): boolean {
 /** What is missed least goes first: slots that run nothing, not ready, of another revision, on the most crowded node, newest. */
 function chooseSurplus(used: readonly Slot[], count: number, input: ServiceInput): readonly Slot[] {
   if (count <= 0) return [];
+  // Whoever keeps data by slot expects what came last to go first, and to be back first.
+  if (keepsData(input)) return used.toSorted((a, b) => compareSlots(b.slot, a.slot)).slice(0, count);
   const crowd = new Map<string, number>();
   for (const slot of used) for (const { node } of slot.live) if (node !== null) crowd.set(node, (crowd.get(node) ?? 0) + 1);
   const keys = new Map(used.map((slot) => [slot, { rank: rank(slot, input), born: Math.max(0, ...slot.live.map((pod) => pod.createdAt)) }]));

@@ -3,15 +3,15 @@ import type { Pod } from '../../model/pod.ts';
 import { Draft } from './draft.ts';
 import { reasons, type ServiceInput, type ServicePlan } from './plan.ts';
 import { verdictOn } from './restart.ts';
-import { configOf, replaceSome, resolveSurge, revisionAfter, startsFirst, type Candidate } from './rolling.ts';
+import { configOf, keepsData, replaceSome, resolveSurge, revisionAfter, startsFirst, type Candidate } from './rolling.ts';
 import { scaleTo } from './scale.ts';
-import { emptySlot, isReady, misplaced, sortIntoSlots, type Slot } from './slots.ts';
+import { emptySlot, evict, isReady, misplaced, sortIntoSlots, type Slot } from './slots.ts';
 import { canCreate, globalSlots } from './targets.ts';
 import { judgeUpdate } from './update.ts';
 
 export function planService(input: ServiceInput): ServicePlan {
   const draft = new Draft(input);
-  const all = sortIntoSlots(input);
+  const all = evict(sortIntoSlots(input), input, (pod, reason) => draft.end(pod, reason));
   const wanted = slotsOf(all, input, draft);
   const outcome = fillSlots(wanted, input, draft);
   const numbers = new Set(wanted.map((slot) => slot.slot));
@@ -103,8 +103,8 @@ function fillEmpty(slot: Slot, input: ServiceInput, draft: Draft): 'settled' | '
   if (verdict.kind === 'settled') return 'settled';
   for (const pod of slot.lost) draft.abandon(pod);
   if (!canCreate(slot.slot, input)) return 'away';
-  // Stop first: the one before must be gone. One that left because there were too many was not in this pod's place.
-  if (!startsFirst(input) && slot.leaving.some((pod) => pod.reason !== reasons.scaledDown)) return 'starting';
+  // Stop first: the one before must be gone. One that left because there were too many was not in this pod's place, but has its data.
+  if (!startsFirst(input) && slot.leaving.some((pod) => pod.reason !== reasons.scaledDown || keepsData(input))) return 'starting';
   if (verdict.kind === 'wait') {
     draft.wake(verdict.until);
     return 'broken';

@@ -41,6 +41,17 @@ export function sortIntoSlots(input: ServiceInput): ReadonlyMap<number | string,
   return slots;
 }
 
+/** The slots without the live pods that must leave at once: these are told to. */
+export function evict(slots: ReadonlyMap<number | string, Slot>, input: ServiceInput, end: (pod: Pod, reason: string) => void): ReadonlyMap<number | string, Slot> {
+  const { evicted } = input;
+  if (!evicted) return slots;
+  return new Map(Array.from(slots, ([number, slot]) => {
+    const [stay, leave] = [slot.live.filter((pod) => evicted(pod) === null), slot.live.filter((pod) => evicted(pod) !== null)];
+    for (const pod of leave) end(pod, evicted(pod) ?? '');
+    return [number, leave.length === 0 ? slot : { ...slot, live: stay, leaving: [...leave, ...slot.leaving] }];
+  }));
+}
+
 export function emptySlot(slot: number | string): Slot {
   return { slot, live: [], leaving: [], ended: [], lost: [] };
 }

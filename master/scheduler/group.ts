@@ -1,7 +1,8 @@
 /** Pods of one revision of a service differ in nothing that matters here: they are filtered once and placed together. */
 import type { Pod } from '../../model/pod.ts';
-import { containersOf, type ServiceSpec } from '../../model/spec.ts';
+import type { ServiceSpec } from '../../model/spec.ts';
 import { asConstraints } from '../../model/constraint/operator.ts';
+import { volumesByKind } from '../../model/volumes.ts';
 import { demandOf, neighbourOf, type Demand, type Neighbour } from './demand.ts';
 
 /** A pod without a node, and the spec of its revision. */
@@ -15,8 +16,10 @@ export interface PodGroup {
   readonly service: string;
   readonly spec: ServiceSpec;
   readonly demand: Demand;
-  /** Named volumes that its containers mount. */
+  /** Named volumes that all of its pods mount, sorted. */
   readonly volumes: readonly string[];
+  /** Those of which each slot has its own, by the name they are made after. Empty for global services. */
+  readonly slotVolumes: readonly string[];
   /** One pod per node: each pod's slot is its node. */
   readonly global: boolean;
   /** `service.revision`, a key for `Room.counts`: pods are spread among their own revision, for the others will be replaced. */
@@ -55,6 +58,8 @@ export function groupPods(pending: readonly PendingPod[]): readonly PodGroup[] {
 function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
   const service = pods[0]?.service ?? '';
   const demand = demandOf(spec);
+  const global = spec.mode.kind === 'global' || spec.mode.kind === 'global-job';
+  const { shared, perReplica } = volumesByKind(spec.template);
   return {
     service,
     spec,
@@ -62,21 +67,14 @@ function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
     demand,
     neighbour: demand.neighbour ?? neighbourOf(spec),
     limited: spec.placement.maxPerNode > 0 || (spec.placement.operators ?? []).length > 0,
-    volumes: volumesOf(spec),
-    global: spec.mode.kind === 'global' || spec.mode.kind === 'global-job',
+    volumes: global ? [...new Set([...shared, ...perReplica])].sort() : shared,
+    slotVolumes: global ? [] : perReplica,
+    global,
     // With start-first a node holds an old and a new pod for a while: the limit then counts each revision on its own, or the
     // update of a service that fills its limit everywhere could never begin.
     limitKey: spec.update.order === 'start-first' ? key : service,
     pods: pods.length === 1 ? pods : pods.sort(compareSlots),
   };
-}
-
-function volumesOf(spec: ServiceSpec): readonly string[] {
-  const volumes: string[] = [];
-  for (const container of containersOf(spec.template)) {
-    for (const mount of container.mounts) if (mount.kind === 'volume' && mount.volume !== undefined && !volumes.includes(mount.volume)) volumes.push(mount.volume);
-  }
-  return volumes.length > 1 ? volumes.sort() : volumes;
 }
 
 /** Equal for groups that have the same nodes to choose from and take the same from them, whatever their service. */

@@ -10,7 +10,7 @@ import { explain, type Explanation } from './explain.ts';
 import { splitByOthers, splitByOwnNames, waitsForOthers } from './filters/affinities.ts';
 import { prepareAll, prepareScope } from './filters/index.ts';
 import { reopens } from './filters/operators.ts';
-import { homeOf, localVolumes } from './filters/volumes.ts';
+import { bindVolumes, freeVolumes, hasHome, splitByHomes } from './filters/volumes.ts';
 import { groupPods, wishesOf, type PendingPod, type PodGroup } from './group.ts';
 import { Even, Ranking } from './pick/even.ts';
 import { Packed } from './pick/packed.ts';
@@ -75,7 +75,7 @@ class Round {
       const later = new Set(waiting.filter((group) => waitsForOthers(group, this.#room)));
       const stuck = later.size === waiting.length;
       for (const group of waiting) {
-        if (stuck || !later.has(group)) for (const part of splitByOthers(group, this.#room)) this.#placeGroup(part);
+        if (stuck || !later.has(group)) for (const part of splitByOthers(group, this.#room).flatMap((each) => splitByHomes(each, this.#room))) this.#placeGroup(part);
       }
       if (stuck) break;
       waiting = [...later];
@@ -86,7 +86,7 @@ class Round {
 
   #placeGroup(group: PodGroup): void {
     if (group.global) this.#placeGlobal(group);
-    else if (localVolumes(group, this.#room).length > 0) this.#placeWithVolumes(group);
+    else if (hasHome(group, this.#room)) this.#placeWithVolumes(group);
     else this.#placeFree(group);
   }
 
@@ -96,6 +96,7 @@ class Round {
 
   #place(pod: Pod, node: number, group: PodGroup): void {
     this.#room.place(node, group, pod);
+    bindVolumes(group, pod.slot, node, this.#room);
     this.#assignments.push({ pod: pod.id, node: this.#id(node) });
   }
 
@@ -116,7 +117,7 @@ class Round {
 
   /** The first pod chooses for all: its volumes are made where it goes, and the others follow them. */
   #placeWithVolumes(group: PodGroup): void {
-    const free = localVolumes(group, this.#room).filter((name) => homeOf(name, this.#room) === null);
+    const free = freeVolumes(group, this.#room);
     let rest = group;
     const [first, ...others] = group.pods;
     if (free.length > 0 && first !== undefined) {
@@ -126,10 +127,9 @@ class Round {
         return;
       }
       this.#place(first, node, group);
-      for (const name of free) this.#room.bindings.set(name, node);
       rest = { ...group, pods: others };
     }
-    this.#placeOwn(rest);
+    if (rest.pods.length > 0) this.#placeOwn(rest);
   }
 
   #placeFree(group: PodGroup): void {
@@ -156,7 +156,8 @@ class Round {
       const one = { ...group, pods: [pod] };
       const node = this.#ownPicker(index === 0 ? group : one).pick();
       if (node < 0) {
-        this.#giveUp(group.pods.slice(index), explain(group, this.#room));
+        const left = group.pods.slice(index);
+        this.#giveUp(left, explain({ ...group, pods: left }, this.#room));
         return;
       }
       this.#place(pod, node, one);
@@ -167,7 +168,8 @@ class Round {
     for (const [index, pod] of group.pods.entries()) {
       const node = picker.pick();
       if (node < 0) {
-        this.#giveUp(group.pods.slice(index), explain(group, this.#room));
+        const left = group.pods.slice(index);
+        this.#giveUp(left, explain({ ...group, pods: left }, this.#room));
         return;
       }
       this.#place(pod, node, group);

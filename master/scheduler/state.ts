@@ -139,6 +139,16 @@ export class ClusterState {
     this.volumes.delete(name);
   }
 
+  hasDriver(node: number, driver: string): boolean {
+    return driver === 'local' || this.views[node]?.status?.volumeDrivers?.some(({ name }) => name === driver) === true;
+  }
+
+  /** `global` when every node that has the driver says so. */
+  driverScope(driver: string): 'local' | 'global' {
+    const scopes = this.views.flatMap((view) => view?.status?.volumeDrivers?.find(({ name }) => name === driver)?.scope ?? []);
+    return scopes.length > 0 && scopes.every((scope) => scope === 'global') ? 'global' : 'local';
+  }
+
   /** Pods by node number, of a service (`stack_service`) or of one revision of it (`stack_service.digest`), that are to stay. */
   counts(key: string): ReadonlyMap<number, number> {
     return this.#counts.get(key) ?? none;

@@ -12,9 +12,10 @@ import { perNode } from './per-node.ts';
 import { hostPorts } from './ports.ts';
 import { pressure } from './pressure.ts';
 import { resources } from './resources.ts';
+import { volumeDrivers } from './volume-drivers.ts';
 import { volumes } from './volumes.ts';
 
-export const filters: readonly Filter[] = [constraints, operators, affinities, volumes, health, availability, pressure, hostPorts, perNode, resources, addresses];
+export const filters: readonly Filter[] = [constraints, operators, affinities, volumeDrivers, volumes, health, availability, pressure, hostPorts, perNode, resources, addresses];
 
 /** The filters of one scope as one test. */
 export function prepareScope(scope: Filter['scope'], group: PodGroup, room: Room): NodeTest {

@@ -996,8 +996,9 @@ export type ComposeNetwork = {
 };
 
 export type ComposeVolume = {
-  /** works: local */
+  /** works: local, or a volume plugin of the hosts, by its socket in `/run/docker/plugins` */
   readonly driver?: string;
+  /** works: of local: `type`, `o` and `device` are mounted as Docker does, `size` limits a directory where the file system counts by project, and may be changed; a plugin gets them as they are */
   readonly driver_opts?: { readonly [name: string]: string };
   readonly external?: boolean;
   readonly labels?: { readonly [name: string]: string };

@@ -24,8 +24,8 @@ const network = object({
 }, { nullable: true });
 
 const volume = object({
-  driver: works(string, 'local'),
-  driver_opts: works(options),
+  driver: works(string, 'local, or a volume plugin of the hosts, by its socket in `/run/docker/plugins`'),
+  driver_opts: works(options, 'of local: `type`, `o` and `device` are mounted as Docker does, `size` limits a directory where the file system counts by project, and may be changed; a plugin gets them as they are'),
   external: works(external),
   labels: works(labels),
   name: works(string),

@@ -1,5 +1,6 @@
 /** Networks, volumes, secrets and configs of the top level. */
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
+import { driverName, localOptionsProblem } from '../../volumes.ts';
 import { displayPath, readBytes, type Session } from '../assemble/context.ts';
 import { Source } from '../parse/source.ts';
 import { inside, scalar, type Mark } from '../parse/tree.ts';
@@ -63,12 +64,15 @@ export function makeVolume(of: Reader, key: string, stack: string): MadeVolume {
   const slot = /^(.*?)[-_.]*\{\{\s*\.Task\.Slot\s*\}\}$/s.exec(of.text('name') ?? '')?.[1];
   const { name, external } = identity(of, key, stack, slot);
   onlyName(of, external);
-  const driver = of.text('driver') || 'local';
-  if (driver !== 'local' && driver !== 'default') {
-    of.at('driver').error(`the volume driver ${driver} is refused: hosts have no volume plugins`, 'use driver: local; driver_opts with type, o and device mount NFS and others');
-  }
+  const named = of.text('driver') || 'local';
+  const driver = driverName(named);
+  if (driver === null) of.at('driver').error(`${JSON.stringify(named)} is no name of a volume driver`, 'use local, or the name of a plugin\'s socket in /run/docker/plugins');
+  else if (driver !== named && driver !== 'local') of.at('driver').warn(`the volume driver ${named} is taken as ${driver}`, `run its plugin on the hosts as a program of its own, with the socket /run/docker/plugins/${driver}.sock`);
+  const driverOpts = of.pairs('driver_opts');
+  const problem = driver === 'local' && !external ? localOptionsProblem(driverOpts) : null;
+  if (problem) of.at('driver_opts').error(problem.message, problem.hint);
   if (slot !== undefined && external) of.at('name').error('a template in the name of an external volume is not supported', 'name one volume');
-  const spec: VolumeSpec = { name, external, driver: 'local', driverOpts: of.pairs('driver_opts'), labels: of.pairs('labels') };
+  const spec: VolumeSpec = { name, external, driver: driver ?? 'local', driverOpts, labels: of.pairs('labels') };
   return { spec, perReplica: slot !== undefined || of.flag('x-per-replica') === true };
 }
 

@@ -1,5 +1,5 @@
 /** The local driver on the real kernel: devices, binds, memory, what is missing, a full disk, attacks from inside. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import os from 'node:os';
@@ -95,6 +95,35 @@ describe('options', () => {
     expect(await fs.readdir(shown)).toEqual(['precious']);
   });
 
+  test('a size, on a file system that counts by project; another one later', async ({ skip }) => {
+    const point = path.join(directory, 'counted');
+    await fs.mkdir(point);
+    const file = path.join(directory, 'counted.img');
+    await fs.writeFile(file, '');
+    await fs.truncate(file, 32 << 20);
+    execFileSync('mkfs.ext4', ['-q', '-F', '-O', 'quota,project', '-E', 'quotatype=prjquota', file]);
+    if (spawnSync('mount', ['-o', 'loop,prjquota', file, point]).status !== 0) return skip('the kernel has no quotas (CONFIG_QFMT_V2)');
+    const on = agent(point);
+    const [source = ''] = await use(pod('p1', { size: '2m' }), on);
+    const write = (megabytes: number) => fs.writeFile(path.join(source, 'x'), Buffer.alloc(megabytes << 20)).then(() => 'written', (error: NodeJS.ErrnoException) => error.code);
+    expect([await write(1), await write(4)]).toEqual(['written', 'EDQUOT']);
+    await use(pod('p1', { size: '8m' }), on);
+    expect(await write(4)).toBe('written');
+    await expect(use(pod('p2', {}), on)).resolves.toBeDefined();
+    expect(await write(12)).toBe('written');
+    await on.release('p1');
+    await on.release('p2');
+  });
+
+  test('a size where nothing is counted is refused, and so is one for a volume that had none', async () => {
+    await use(pod('p0'));
+    await expect(use(pod('p1', { size: '1g' }))).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('was made without a size') });
+    await volumes.release('p0');
+    await volumes.release('p1');
+    await volumes.remove('data', 'local');
+    await expect(use(pod('p1', { size: '1g' }))).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('cannot limit its size'), hint: expect.stringContaining('pquota') });
+  });
+
   test('memory, with its size and mode', async () => {
     await use(pod('p1', { type: 'tmpfs', device: 'tmpfs', o: 'size=1m,mode=0750,uid=1000' }, { noCopy: true }));
     const stat = await fs.stat(data());
@@ -113,7 +142,6 @@ describe('options', () => {
       await expect(use(pod(`p${index}`, options)), JSON.stringify(options)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining(message), hint: expect.any(String) });
       await volumes.release(`p${index}`);
     }
-    await expect(use(pod('q', { size: '1g' }))).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining('keeps no quotas') });
     await expect(use(pod('q', { colour: 'red' }))).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining('knows no option colour') });
     await expect(use(pod('q', { type: 'nfs', device: ':/export' }))).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining('the server of :/export is not said') });
     await expect(use(pod('q', { type: 'nfs', device: 'no-such-host.invalid:/export' }))).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('finds no address for no-such-host.invalid') });

@@ -17,7 +17,7 @@ describe('options of the local driver', () => {
     [{ device: '/dev/sdb1' }, 'not of which type'],
     [{ o: 'rw' }, 'not of which type'],
     [{ o: 'bind' }, 'mounted as a bind'],
-    [{ size: '10G' }, 'keeps no quotas'],
+    [{ size: 'much' }, 'is no size'], [{ size: '1g', type: 'tmpfs' }, 'not what is mounted'],
     [{ type: 'ext4', device: '/dev/a\nb' }, 'a line break'],
     [{ mountpoint: '/x' }, 'knows no option mountpoint'],
   ])('%j is refused', (options, message) => expect(() => mountPlan('v', options)).toThrow(new RegExp(`volume v: .*${message}`)));

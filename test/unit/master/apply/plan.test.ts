@@ -192,7 +192,7 @@ describe('what does not hold together is refused with its place', () => {
     ['a volume that is not defined', stack({ web: { volumes: ['shop_x'] } }), 'invalid', 'services.web.volumes'],
     ['a dependency that is not there', stack({ web: { dependsOn: [{ service: 'db', condition: 'service_started', required: true, restart: false }] } }), 'invalid', 'services.web.depends_on'],
     ['an external network that does not exist', stack({}, { networks: { n: network('shared', { external: true }) } }), 'not-found', 'networks'],
-    ['an external volume that does not exist', stack({}, { volumes: { n: volume('shared', { external: true }) } }), 'not-found', 'volumes'],
+    ['an external volume that does not exist', stack({}, { volumes: { n: volume('shared', { external: true }) } }), 'not-found', 'volumes.n'],
     ['constraints that contradict each other', stack({ web: { where: ['node.labels.a==1', 'node.labels.a==2'] } }), 'invalid', 'services.web.deploy.placement.constraints'],
   ])('%s', (_what, spec, code, path) => {
     expect(() => plan(spec)).toThrow(refused(code, path));
@@ -201,7 +201,7 @@ describe('what does not hold together is refused with its place', () => {
   it('what belongs to another stack', async () => {
     await apply(stack({}, { networks: { n: network('shared') }, volumes: { v: volume('common') } }));
     expect(() => plan(stack({}, { networks: { n: network('shared') } }, 'other'))).toThrow(refused('conflict', 'networks'));
-    expect(() => plan(stack({}, { volumes: { v: volume('common') } }, 'other'))).toThrow(refused('conflict', 'volumes'));
+    expect(() => plan(stack({}, { volumes: { v: volume('common') } }, 'other'))).toThrow(refused('conflict', 'volumes.v'));
     expect(() => plan(stack({ web: { networks: [{ network: 'shared', aliases: [] }] } }, { networks: { n: network('shared', { external: true }) } }, 'other'))).not.toThrow();
   });
 });

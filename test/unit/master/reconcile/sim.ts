@@ -29,6 +29,8 @@ export class Sim {
   now = 1000;
   /** What becomes of a pod once it runs. */
   behaviour: (pod: Pod) => Fate = () => 'serve';
+  /** Why a pod must leave at once. */
+  evicted: (pod: Pod) => string | null = () => null;
   /** Plans that did something, as they were made. */
   readonly plans: ServicePlan[] = [];
   #ids = 0;
@@ -61,7 +63,7 @@ export class Sim {
   input(): ServiceInput {
     return {
       service: this.service, update: this.update, revisions: this.revisions, pods: [...this.pods.values()], statuses: this.statuses, nodes: this.nodes,
-      times: (pod) => this.clock.get(pod), now: this.now,
+      times: (pod) => this.clock.get(pod), now: this.now, evicted: (pod) => (pod.node === null ? null : this.evicted(pod)),
     };
   }
 

@@ -44,7 +44,7 @@ function loadRow(row: Row, variables: readonly string[], over: readonly string[]
 
 /** Keys that tsorch refuses, as docs/compose.md says. */
 const refusals = [
-  /build is refused: images are not built/, /the volume driver \S+ is refused: hosts have no volume plugins/, /driver: (fluentd|syslog) is refused: logs stay/, /ipv4_address is refused/,
+  /build is refused: images are not built/, /driver: (fluentd|syslog) is refused: logs stay/, /ipv4_address is refused/,
   /the option encrypted is not supported/, /the hosts run linux, not wasi/,
 ];
 /** An image or constraint that a variable without value leaves half written: Swarm refuses it later, we at once. */

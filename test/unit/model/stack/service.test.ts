@@ -389,7 +389,7 @@ describe('networks and volumes of the top level', () => {
     });
   });
   test.each([
-    ['volumes: { a: { driver: rexray } }', 'the volume driver rexray is refused'], ['networks: { a: { driver: macvlan } }', 'the network driver macvlan is refused'], ['networks: { a: { driver_opts: { encrypted: "" } } }', 'the option encrypted is not supported'],
+    ['volumes: { a: { driver: "a b" } }', '"a b" is no name of a volume driver'], ['volumes: { a: { driver_opts: { size: much } } }', '"much" is no size'], ['volumes: { a: { driver_opts: { type: ext4 } } }', 'driver_opts says nothing of the device'], ['networks: { a: { driver: macvlan } }', 'the network driver macvlan is refused'], ['networks: { a: { driver_opts: { encrypted: "" } } }', 'the option encrypted is not supported'],
     ['volumes: { a: { external: true, driver: local } }', 'driver cannot stand beside external: true'], ['networks: { a: { enable_ipv6: true } }', 'enable_ipv6: true is refused|enable_ipv6 is not supported yet'], ['networks: { a: { external: maybe } }', 'must be true or false'],
   ])('%s', (text, message) => expect(errorsOf(`${text}\n${webStack('tty: true')}`)[0]).toMatch(new RegExp(message)));
 });
