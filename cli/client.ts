@@ -56,6 +56,12 @@ export class ApiClient {
     yield* this.#receive(jsonLines<T>(response), response);
   }
 
+  /** Sends JSON and yields what the master says about it, one value per line, for as long as it takes. */
+  async *ask<T>(path: string, body: unknown): AsyncGenerator<T> {
+    const response = await this.#request('POST', path, { body, accept: 'application/x-ndjson', timeoutMs: 0 });
+    yield* this.#receive(jsonLines<T>(response), response);
+  }
+
   close(): void {
     this.#transport.close();
   }

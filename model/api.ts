@@ -30,7 +30,7 @@
  * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
  * | GET /v1/images?node= | → ImageListItem[] |
  * | POST /v1/images/push | PushRequest → PushPlan: what of the images the cluster lacks, and where it goes |
- * | PUT /v1/images/blobs/:digest?push=&node=&size=&offset= (bytes from the offset on) | → BlobState |
+ * | PUT /v1/images/blobs/:digest?push=&node=&size=&offset=&encoding=zstd (bytes from the offset on, in that encoding) | → BlobState |
  * | POST /v1/images/commit | PushCommit → streamed ndjson: PushEvent |
  * | GET /v1/images/missing?name= (repeated) | → string[]: those that no node has |
  * | POST /v1/images/prune?node=&all=true | → ImagePruneResult[] |

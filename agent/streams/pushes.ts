@@ -1,8 +1,10 @@
 /**
  * Pushes to this host. `push-state`: `{push, blobs: [{digest, size}]}`, one `message`, an array of BlobState. `push-blob`: `{push, digest, size,
- * offset}`, stdin frames are the bytes from the offset on, one `message`, a BlobState. `push-commit`: `{push, since, images}`, `message` frames
+ * offset}`, stdin frames are the bytes from the offset on (as zstd with `encoding`), one `message`, a BlobState. `push-commit`: `{push, since, images}`, `message` frames
  * tell of progress (`{message}`) and at last of what is here now (`{held: HeldImage[], bytes}`, those that came from other nodes).
  */
+import { Readable } from 'node:stream';
+import { createZstdDecompress } from 'node:zlib';
 import { TsorchError } from '../../model/errors.ts';
 import type { PushedImage, PullProgress } from '../runtime/port.ts';
 import { type FrameStream, inputBytes } from './frames.ts';
@@ -26,11 +28,11 @@ export async function servePushState(stream: FrameStream, params: { readonly pus
   await stream.done(0);
 }
 
-export async function servePushBlob(stream: FrameStream, params: { readonly push?: unknown; readonly digest?: unknown; readonly size?: unknown; readonly offset?: unknown }, context: StreamContext): Promise<void> {
-  const { push, digest, size, offset } = params;
+export async function servePushBlob(stream: FrameStream, params: { readonly push?: unknown; readonly digest?: unknown; readonly size?: unknown; readonly offset?: unknown; readonly encoding?: unknown }, context: StreamContext): Promise<void> {
+  const { push, digest, size, offset, encoding } = params;
   const blob = { digest, size };
-  if (!isPush(push) || !isBlob(blob) || !isCount(offset)) throw new TsorchError('invalid', 'push-blob needs a push, digest, size and offset');
-  const state = await context.images.pushes.receive(push, blob, offset, inputBytes(stream.incoming()));
+  if (!isPush(push) || !isBlob(blob) || !isCount(offset) || (encoding !== undefined && encoding !== 'zstd')) throw new TsorchError('invalid', 'push-blob needs a push, digest, size and offset');
+  const state = await context.images.pushes.receive(push, blob, offset, encoding === undefined ? inputBytes(stream.incoming()) : unpacked(inputBytes(stream.incoming())));
   stream.discardInput();
   await stream.send({ $case: 'message', value: JSON.stringify(state) });
   await stream.done(0);
@@ -58,6 +60,15 @@ export async function servePushCommit(stream: FrameStream, params: { readonly pu
   const held = (await context.images.held()).filter(({ target }) => digests.has(target.digest));
   await tell({ held, bytes: source?.bytes ?? 0 });
   await stream.done(0);
+}
+
+/** As it was before it travelled. What came before a break is given out before the error. */
+function unpacked(data: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  const unpack = createZstdDecompress();
+  const input = Readable.from(data, { objectMode: false });
+  input.on('error', (error) => unpack.destroy(error));
+  unpack.on('close', () => input.destroy());
+  return input.pipe(unpack);
 }
 
 function describe(progress: PullProgress): string {

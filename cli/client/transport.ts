@@ -54,7 +54,11 @@ export function createTransport(context: Context): Transport {
         request.once('response', (response) => {
           clearTimeout(timer);
           if ((response.statusCode ?? 500) < 400) return resolve(response);
-          readText(response).then((answer) => reject(errorOf(response.statusCode ?? 500, answer)), fail);
+          // What it was still being sent it does not want.
+          stream?.unpipe(request);
+          readText(response).then((answer) => reject(errorOf(response.statusCode ?? 500, answer)), fail).finally(() => {
+            if (stream) request.destroy();
+          });
         });
         if (!stream) return void request.end(text);
         stream.once('error', (error) => request.destroy(error));

@@ -5,6 +5,7 @@ import { segment } from '../client.ts';
 import { note, print, wantsColor, type Io } from '../io.ts';
 import { painter, plain, type Style } from '../output/color.ts';
 import { showValue } from '../output/format.ts';
+import { hintAtPushes } from '../push/hint.ts';
 import { formatElapsed } from '../output/values.ts';
 import { addImageOptions, applyRequest, type ImageOptions } from '../stack/registries.ts';
 import { addStackOptions, loadStackFiles, type StackOptions } from '../stack/load.ts';
@@ -22,6 +23,7 @@ export function applyCommand(io: Io): Command {
       for (const warning of result.warnings) note(io, `warning: ${plain(warning)}`);
       if (options.format === 'table') showResult(io, result);
       else showValue(io, options.format, result);
+      await hintAtPushes(io, client, stack);
       if (!options.wait) return;
       const ids = Object.entries(result.services).flatMap(([id, action]) => (action === 'removed' ? [] : [id]));
       const out = options.format === 'table' ? io : { ...io, stdout: io.stderr };

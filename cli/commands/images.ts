@@ -1,18 +1,14 @@
-/** `image load|ls|rm|prune`. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import type { Readable } from 'node:stream';
+/** `image ls|rm|prune`, and where the rest of `image` is. */
 import type { Command } from 'commander';
 import type { ImageListItem, ImagePruneResult } from '../../model/api.ts';
-import { TsorchError } from '../../model/errors.ts';
 import { segment } from '../client.ts';
 import { exitCode, ExitError } from '../exit.ts';
 import { note, print, type Io } from '../io.ts';
-import { showList } from '../output/format.ts';
 import { plain } from '../output/color.ts';
+import { showList, showValue } from '../output/format.ts';
 import { collect, command, formatOption, group, withClient, type FormatOptions, type GlobalOptions } from './command.ts';
-import { imageColumns } from './lists.ts';
+import { groupImages, imageColumns } from './lists.ts';
+import { loadCommand, pushCommand } from './push.ts';
 import { formatBytes } from '../output/values.ts';
 import { readableName } from '../../lib/oci/reference.ts';
 
@@ -20,51 +16,8 @@ interface NodeOptions extends GlobalOptions {
   readonly node?: readonly string[];
 }
 
-/** One line of the answer to PUT /v1/images. */
-interface LoadMessage {
-  readonly node: string;
-  readonly message?: string;
-  readonly error?: string;
-  readonly loaded?: readonly string[];
-}
-
 export function imageCommand(io: Io): Command {
-  return group('image', 'deal with images on the nodes: load, ls, rm, prune', [loadCommand(io), listCommand(io), removeCommand(io), pruneCommand(io)]);
-}
-
-function loadCommand(io: Io): Command {
-  return command('load', 'put an image archive (docker save, OCI) on the nodes', ['tsorch image load vote.tar', 'docker save vote:1 | tsorch image load -', 'tsorch image load vote.tar --node node-1'])
-    .argument('<file...>', 'archives; - reads standard input')
-    .option('--node <node>', 'only on this node (may be repeated; default all that are ready)', collect)
-    .action((files: string[], options: NodeOptions) =>
-      withClient(io, options, async (client) => {
-        let failed = false;
-        for (const file of files) {
-          const body = await open(io, file);
-          for await (const message of client.upload<LoadMessage>('/v1/images', body, { node: options.node })) {
-            if (message.error) {
-              failed = true;
-              note(io, `error: ${message.node}: ${plain(message.error)}`);
-            } else if (message.loaded) {
-              for (const reference of message.loaded) print(io, `${message.node}: loaded ${reference}`);
-            } else if (message.message && io.stdout.isTTY) {
-              print(io, `${message.node}: ${plain(message.message)}`);
-            }
-          }
-        }
-        if (failed) throw new ExitError(exitCode.failed);
-      }),
-    );
-}
-
-async function open(io: Io, file: string): Promise<Readable> {
-  if (file === '-') return io.stdin;
-  const path = resolve(io.cwd, file);
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new TsorchError('not-found', error.code === 'ENOENT' ? `no file ${file}` : `cannot read ${file}: ${error.message}`, { cause: error });
-  });
-  if (!found.isFile()) throw new TsorchError('invalid', `${file} is not a file`, { hint: 'name an archive made by `docker save`' });
-  return createReadStream(path, { highWaterMark: 1 << 20 });
+  return group('image', 'deal with images on the nodes: push, load, ls, rm, prune', [pushCommand(io), loadCommand(io), listCommand(io), removeCommand(io), pruneCommand(io)]);
 }
 
 function listCommand(io: Io): Command {
@@ -72,18 +25,23 @@ function listCommand(io: Io): Command {
     .option('--node <node>', 'only on this node (may be repeated)', collect)
     .addOption(formatOption())
     .action((options: FormatOptions & NodeOptions) =>
-      withClient(io, options, async (client) => showList(io, options.format, await client.get<ImageListItem[]>('/v1/images', { node: options.node }), imageColumns)),
+      withClient(io, options, async (client) => {
+        const items = await client.get<ImageListItem[]>('/v1/images', { node: options.node });
+        if (options.format === 'table') showList(io, options.format, groupImages(items), imageColumns);
+        else showValue(io, options.format, items);
+      }),
     );
 }
 
 function removeCommand(io: Io): Command {
-  return command('rm', 'remove images from the nodes', ['tsorch image rm vote:1'])
+  return command('rm', 'remove images from the nodes', ['tsorch image rm vote:1', 'tsorch image rm vote:1 --node node-1'])
     .argument('<image...>')
     .option('--node <node>', 'only from this node (may be repeated)', collect)
-    .action((images: string[], options: NodeOptions) =>
+    .option('--force', 'even if a service or a pod uses it')
+    .action((images: string[], options: NodeOptions & { readonly force?: boolean }) =>
       withClient(io, options, async (client) => {
         for (const image of images) {
-          await client.json('DELETE', `/v1/images/${image.split('/').map(segment).join('/')}`, { query: { node: options.node } });
+          await client.json('DELETE', `/v1/images/${image.split('/').map(segment).join('/')}`, { query: { node: options.node, force: options.force } });
           print(io, `${image} removed`);
         }
       }),

@@ -1,5 +1,6 @@
 /** The tables: which columns people see for each kind of thing. */
 import type { EventItem, FileObjectListItem, ImageListItem, NodeListItem, PodListItem, ServiceListItem, StackListItem, VolumeListItem } from '../../model/api.ts';
+import { readableName } from '../../lib/oci/reference.ts';
 import { stateStyle } from '../output/color.ts';
 import type { Column } from '../output/table.ts';
 import { formatAge, formatBytes, formatCpus, formatLabels, formatPorts } from '../output/values.ts';
@@ -63,17 +64,37 @@ export const fileObjectColumns: readonly Column<FileObjectListItem>[] = [
   { head: 'USED BY', cell: (object) => object.usedBy.join(',') },
 ];
 
-/** Names by digest are of interest only where there is no other. */
-function namesOf(references: readonly string[]): readonly string[] {
-  const tagged = references.filter((name) => !name.includes('@'));
-  return tagged.length > 0 ? tagged : references;
+/** An image, and every node that has it. */
+export interface ImageRow {
+  readonly names: readonly string[];
+  readonly digest: string;
+  readonly size: number;
+  readonly nodes: readonly string[];
 }
 
-export const imageColumns: readonly Column<ImageListItem>[] = [
-  { head: 'IMAGE', cell: (image) => namesOf(image.references).join(', ') || '<none>' },
-  { head: 'NODE', cell: (image) => image.node },
+/** One row per image, however many nodes have it and under however many names. A name by digest is only shown where there is no other. */
+export function groupImages(items: readonly ImageListItem[]): readonly ImageRow[] {
+  const rows = new Map<string, { names: Set<string>; digest: string; size: number; nodes: Set<string> }>();
+  for (const { references, digest, size, node } of items) {
+    const row = rows.get(digest) ?? { names: new Set(), digest, size, nodes: new Set() };
+    rows.set(digest, row);
+    row.nodes.add(node);
+    for (const reference of references) row.names.add(readableName(reference));
+  }
+  return Array.from(rows.values(), ({ names, nodes, ...row }) => {
+    const tags = [...names].filter((name) => !name.includes('@') && !name.startsWith('sha256:'));
+    return { ...row, names: (tags.length > 0 ? tags : [...names]).toSorted(), nodes: [...nodes].toSorted(byNumber) };
+  }).toSorted((a, b) => byNumber(a.names[0] ?? '', b.names[0] ?? ''));
+}
+
+/** `node-2` before `node-10`. */
+const byNumber = new Intl.Collator('en', { numeric: true }).compare;
+
+export const imageColumns: readonly Column<ImageRow>[] = [
+  { head: 'IMAGE', cell: (image) => image.names.join(', ') || '<none>' },
   { head: 'DIGEST', cell: (image) => image.digest.replace(/^(sha256:.{12}).*/, '$1') },
   { head: 'SIZE', cell: (image) => formatBytes(image.size), align: 'right' },
+  { head: 'NODES', cell: (image) => image.nodes.join(', ') },
 ];
 
 export const eventColumns: readonly Column<EventItem>[] = [

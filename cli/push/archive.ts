@@ -2,11 +2,10 @@
  * An image archive on this machine: what images it has, and any part of any blob of them. Read once, as a stream, to find out; blobs are
  * read again from where they lie. What cannot be read twice (a pipe, something compressed) lies in a file of ours for the time being.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { type ArchiveImage, type ArchiveStore, decompress, readArchive } from '../../lib/oci/archive.ts';
 import { diffIdsOf } from '../../lib/oci/configuration.ts';
 import type { Platform } from '../../lib/oci/platform.ts';
@@ -36,6 +35,7 @@ export interface ArchiveInput {
   readonly platform: Platform;
   /** Where something may be kept for the time being. */
   readonly temporary: string;
+  readonly signal: AbortSignal;
   /** Hears how many bytes were read. */
   readonly progress?: (bytes: number) => void;
 }
@@ -46,25 +46,19 @@ const mostDocument = 4 << 20;
 
 /** Throws `invalid` and `unsupported` as `readArchive` does. */
 export async function openArchive(input: ArchiveInput): Promise<LocalArchive> {
-  let file = input.file;
+  let spool: FileHandle | null = null;
   try {
-    const { data, compressed } = await decompress(counted(input.data, input.progress));
-    const spool = file === null || compressed ? await openSpool(input.temporary) : null;
-    if (spool) {
-      await file?.close();
-      file = spool;
-    }
-    if (!file) throw new TsorchError('internal', 'there is no file to read the archive from');
+    const { data, compressed } = await decompress(counted(input));
+    if (input.file === null || compressed) spool = await openSpool(input.temporary);
     const store = new BlobIndex();
     const images = await readArchive(spool ? copied(data, spool) : data, store, input.platform);
-    const from = file;
-    return {
-      images: await Promise.all(images.map((image) => describe(image, store))),
-      read: (digest, offset) => readBlob(from, store.place(digest), offset),
-      close: () => from.close(),
-    };
+    const described = await Promise.all(images.map((image) => describe(image, store)));
+    const from = spool ?? input.file;
+    if (!from) throw new TsorchError('internal', 'there is no file to read the archive from');
+    if (spool) await input.file?.close();
+    return { images: described, read: (digest, offset) => readBlob(from, store.place(digest), offset), close: () => from.close() };
   } catch (error) {
-    await file?.close().catch(() => {});
+    for (const file of [spool, input.file]) await file?.close().catch(() => {});
     throw error;
   }
 }
@@ -157,11 +151,12 @@ async function* copied(data: AsyncIterable<Uint8Array>, file: FileHandle): Async
   }
 }
 
-async function* counted(data: AsyncIterable<Uint8Array>, tell: ((bytes: number) => void) | undefined): AsyncGenerator<Uint8Array> {
+async function* counted({ data, signal, progress }: ArchiveInput): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of data) {
+    if (signal.aborted) throw new TsorchError('aborted', 'interrupted');
     bytes += chunk.length;
-    tell?.(bytes);
+    progress?.(bytes);
     yield chunk;
   }
 }

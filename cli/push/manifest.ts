@@ -21,6 +21,8 @@ export interface Upload {
   readonly digest: string;
   readonly size: number;
   readonly offset: number;
+  /** It is compressed as it is. */
+  readonly packed: boolean;
 }
 
 export interface Difference {
@@ -35,11 +37,11 @@ export function difference(images: readonly PushImage[], plan: readonly { readon
   const uploads = new Map<string, Upload>();
   const all = new Set<string>();
   for (const [at, { layers }] of images.entries()) {
-    for (const [index, { digest, size }] of layers.entries()) {
+    for (const [index, { mediaType, digest, size }] of layers.entries()) {
       const planned = plan[at]?.layers[index];
       if (!planned) throw new TsorchError('internal', 'the master has planned for other images');
       all.add(digest);
-      if (planned.kind === 'missing') uploads.set(digest, { digest, size, offset: planned.offset });
+      if (planned.kind === 'missing') uploads.set(digest, { digest, size, offset: planned.offset, packed: /[+.](gzip|zstd)$/.test(mediaType) });
     }
   }
   return { uploads: [...uploads.values()], layers: all.size, known: all.size - uploads.size };

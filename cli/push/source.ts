@@ -35,6 +35,7 @@ export async function findSource(io: Io, given: string, from: From | undefined):
     const found = await attempt(() => inContainerd(io, given), tried);
     if (found) return found;
   }
+  if (from === 'file') throw new TsorchError('not-found', `no file ${given}`, { hint: 'name an archive made by `docker save`' });
   throw new TsorchError('not-found', `there is no image ${given} on this machine: ${tried.join('; ')}`, { hint: 'build it, or name an archive made by `docker save`' });
 }
 

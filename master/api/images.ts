@@ -3,9 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import type { ImageListItem, ImagePruneResult } from '../../model/api.ts';
+import { normaliseReference, readableName } from '../../lib/oci/reference.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
+import type { HeldImage } from '../../model/image.ts';
 import type { Node } from '../../model/node.ts';
 import type { Context } from '../context.ts';
+import { usersOf } from '../images/users.ts';
 import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { toErrorCode } from './errors.ts';
@@ -15,6 +18,8 @@ import { findNode } from './targets.ts';
 const query = Type.Object({ node: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) });
 const pruneQuery = Type.Object({ ...query.properties, all: Type.Optional(Type.String()) });
 type Query = Type.Static<typeof query>;
+const removeQuery = Type.Object({ ...query.properties, force: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
+type RemoveQuery = Type.Static<typeof removeQuery>;
 
 const gigabyte = 1024 ** 3;
 const chunk = 256 * 1024;
@@ -40,7 +45,8 @@ export function imageRoutes(app: FastifyInstance, context: Context): void {
       }
     })));
 
-  app.delete<{ Params: { '*': string }; Querystring: Query }>('/v1/images/*', { schema: { querystring: query, summary: 'Remove an image from the hosts' } }, async (request) => {
+  app.delete<{ Params: { '*': string }; Querystring: RemoveQuery }>('/v1/images/*', { schema: { querystring: removeQuery, summary: 'Remove an image from the hosts' } }, async (request) => {
+    if (request.query.force !== 'true') checkUnused(context, request.params['*'], nodesOf(context, request.query));
     await Promise.all(nodesOf(context, request.query).map(async (node) => collectMessages(await context.sessions.openStream(node.id, 'image-rm', { reference: request.params['*'] }))));
     return {};
   });
@@ -68,6 +74,23 @@ function nodesOf(context: Context, wanted: Query): Node[] {
   const ready = Array.from(maps.nodes.values(), (entry) => entry.value).filter((node) => context.sessions.has(node.id));
   if (ready.length === 0) throw new TsorchError('unavailable', 'no node is connected', { hint: 'see tsorch nodes' });
   return ready;
+}
+
+/** Throws `conflict` when a service or one of these nodes' pods needs it. */
+function checkUnused(context: Context, reference: string, nodes: readonly Node[]): void {
+  const name = normaliseReference(reference);
+  const ids = new Set(nodes.map(({ id }) => id));
+  const used = usersOf(context.world.maps, new Set([name, ...nodes.flatMap(({ id }) => lastNames(context.images.images(id), name))]));
+  const own = [...used.nodes].filter((node) => ids.has(node)).map((node) => context.world.get('nodes', node)?.name ?? node).toSorted();
+  if (used.services.length === 0 && own.length === 0) return;
+  const by = [used.services.join(', '), own.length > 0 ? `pods on ${own.join(', ')}` : ''].filter(Boolean).join('; ');
+  throw new TsorchError('conflict', `image ${readableName(reference)} is in use: ${by}`, { hint: '--force removes it all the same: what runs goes on, and needs it again to begin anew' });
+}
+
+/** Digests of images that have no name left without this one. */
+function lastNames(images: readonly HeldImage[], name: string): readonly string[] {
+  const gone = images.filter(({ target, config, names }) => target.digest === name || config === name || names.every((each) => each.name === name || each.name.includes('@')));
+  return gone.filter(({ target, config, names }) => target.digest === name || config === name || names.some((each) => each.name === name)).map(({ target }) => target.digest);
 }
 
 /** Writes to all at the pace of the slowest that is still there. */

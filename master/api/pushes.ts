@@ -35,7 +35,7 @@ const pushCommit = Type.Object({
   push, seed: text, nodes: Type.Array(text, { minItems: 1, maxItems: 10_000 }),
   images: Type.Array(Type.Object({ references, manifest: Type.String({ maxLength: 4 << 20 }), config: Type.String({ maxLength: 8 << 20 }) }, exact), { minItems: 1, maxItems: 100 }),
 }, exact);
-const blobQuery = Type.Object({ push, node: text, size: Type.String({ pattern: '^\\d{1,15}$' }), offset: Type.Optional(Type.String({ pattern: '^\\d{1,15}$' })) }, exact);
+const blobQuery = Type.Object({ push, node: text, size: Type.String({ pattern: '^\\d{1,15}$' }), offset: Type.Optional(Type.String({ pattern: '^\\d{1,15}$' })), encoding: Type.Optional(Type.Literal('zstd')) }, exact);
 type BlobQuery = Type.Static<typeof blobQuery>;
 
 const gigabyte = 1024 ** 3;
@@ -54,8 +54,8 @@ export function pushRoutes(app: FastifyInstance, context: Context): void {
       bodyLimit: 64 * gigabyte, schema: { params: Type.Object({ digest }), querystring: blobQuery, summary: 'Send a blob of a push to a node, from an offset on' },
     }, async (request) => {
       request.raw.socket.setTimeout(0);
-      const { push: id, node, size, offset = '0' } = request.query;
-      return await sendBlob(context, findNode(context.world.maps, node).id, { push: id, digest: request.params.digest, size: Number(size), offset: Number(offset) }, request.body);
+      const { push: id, node, size, offset = '0', encoding } = request.query;
+      return await sendBlob(context, findNode(context.world.maps, node).id, { push: id, digest: request.params.digest, size: Number(size), offset: Number(offset), ...(encoding === undefined ? {} : { encoding }) }, request.body);
     });
   });
 
@@ -125,7 +125,7 @@ function targetsOf(context: Context, images: PushRequest['images'], nodes: NonNu
   return neededNodes({ ready, running: usersOf(maps, names).nodes, named, push: id });
 }
 
-async function sendBlob(context: Context, node: string, params: { readonly push: string; readonly digest: string; readonly size: number; readonly offset: number }, body: Readable): Promise<BlobState> {
+async function sendBlob(context: Context, node: string, params: { readonly push: string; readonly digest: string; readonly size: number; readonly offset: number; readonly encoding?: string }, body: Readable): Promise<BlobState> {
   const stream = await context.sessions.openStream(node, 'push-blob', params);
   const answer = collectMessages<BlobState>(stream);
   const fed = feed(body, [stream], never).catch((cause: unknown) => {

@@ -49,7 +49,9 @@ describe('apply', () => {
 
   describe('credentials', () => {
     const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
-    const body = () => JSON.parse(master.requests.at(-1)?.body.toString() ?? '') as ApplyRequest;
+    /** What the stack was sent with: an apply asks for more afterwards. */
+    const asked = () => master.requests.findLast(({ url }) => url.startsWith('/v1/stacks/'));
+    const body = () => JSON.parse(asked()?.body.toString() ?? '') as ApplyRequest;
     beforeEach(async () => {
       await file('stack.yml', 'name: shop\nservices:\n  web: { image: web }\n  db: { image: "r.test:5000/db:1" }\n  open: { image: "open.test/x" }\n');
       await file('config.json', JSON.stringify({ auths: { 'https://index.docker.io/v1/': auth('me:hub'), 'r.test:5000': auth('me:r'), 'other.test': auth('me:other') } }));
@@ -60,18 +62,18 @@ describe('apply', () => {
       expect(code).toBe(0);
       expect(body().registries).toEqual({ 'docker.io': { kind: 'basic', username: 'me', password: 'hub' }, 'r.test:5000': { kind: 'basic', username: 'me', password: 'r' } });
       expect(`${stdout}${stderr}`).not.toMatch(/hub|me:/);
-      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop');
+      expect(asked()?.url).toBe('/v1/stacks/shop');
     });
 
     test('stay here when one says so; which tags are looked up is passed on', async () => {
       master.on('POST /v1/stacks/shop/plan', { ...plan, warnings: ['web could not be looked up'] });
       await runCli(['apply', '-f', 'stack.yml', '--no-registry-auth', '--resolve-image', 'always'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
       expect(body()).not.toHaveProperty('registries');
-      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop?resolve=always');
+      expect(asked()?.url).toBe('/v1/stacks/shop?resolve=always');
       const planned = await runCli(['plan', '-f', 'stack.yml', '--resolve-image', 'never'], { master, cwd, env: { DOCKER_CONFIG: cwd } });
       expect(planned.stderr).toBe('warning: web could not be looked up\n');
       expect(Object.keys(body().registries ?? {})).toEqual(['docker.io', 'r.test:5000']);
-      expect(master.requests.at(-1)?.url).toBe('/v1/stacks/shop/plan?resolve=never');
+      expect(asked()?.url).toBe('/v1/stacks/shop/plan?resolve=never');
       expect((await runCli(['apply', '-f', 'stack.yml', '--resolve-image', 'sometimes'], { master, cwd })).code).toBe(2);
     });
 
@@ -110,7 +112,7 @@ describe('apply', () => {
     expect(await runCli(['apply'], { master, cwd })).toMatchObject({ code: 0 });
     master.on('PUT /v1/stacks/demo', { ...result, stack: 'demo' });
     expect(await runCli(['apply', '-f', '-', '-p', 'demo'], { master, cwd, stdin: 'services: { a: { image: x } }' })).toMatchObject({ code: 0 });
-    expect(master.requests.at(-1)?.url).toBe('/v1/stacks/demo');
+    expect(master.requests.findLast(({ method }) => method === 'PUT')?.url).toBe('/v1/stacks/demo');
   });
 
   test('JSON on standard output alone, also while waiting', async () => {

@@ -1,8 +1,5 @@
-/** Commands that stream: logs, events, exec, image load, waiting. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+/** Commands that stream: logs, events, exec, waiting. */
 import type { ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -30,13 +27,6 @@ function answerChunks(values: readonly PodLogChunk[], end: (response: ServerResp
     expect(request.headers.accept).toBe(logChunkType);
     response.writeHead(200, { 'content-type': logChunkType });
     response.write(Buffer.concat(values.map(encodeChunk)), () => end(response));
-  };
-}
-
-function answerLines(values: readonly unknown[]) {
-  return (_request: FakeRequest, response: ServerResponse) => {
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    response.end(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
   };
 }
 
@@ -142,29 +132,6 @@ describe('image prune', () => {
     ]);
     expect(await runCli(['image', 'prune', '-a', '--node', 'node-1', '--node', 'node-2'], { master })).toEqual({ code: 1, stdout: 'node-1: removed old:1\n3 MiB of images removed\n', stderr: 'error: node-2: it is away\n' });
     expect(master.requests[0]?.url).toBe('/v1/images/prune?node=node-1&node=node-2&all=true');
-  });
-});
-
-describe('image load', () => {
-  let directory: string;
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'ts-load-'));
-  });
-  afterEach(() => rm(directory, { recursive: true, force: true }));
-
-  test('sends the file to the nodes and says what arrived', async () => {
-    const bytes = Buffer.alloc(3_000_000, 7);
-    await writeFile(join(directory, 'vote.tar'), bytes);
-    master.on('PUT /v1/images', answerLines([{ node: 'node-1', message: 'unpacking' }, { node: 'node-1', loaded: ['vote:1'] }]));
-    expect(await runCli(['image', 'load', 'vote.tar', '--node', 'node-1', '--node', 'node-2'], { master, cwd: directory })).toEqual({ code: 0, stdout: 'node-1: loaded vote:1\n', stderr: '' });
-    expect(master.requests[0]?.url).toBe('/v1/images?node=node-1&node=node-2');
-    expect(master.requests[0]?.body.equals(bytes)).toBe(true);
-  });
-
-  test('from standard input; one node that fails makes it fail', async () => {
-    master.on('PUT /v1/images', answerLines([{ node: 'node-1', error: 'no space left' }, { node: 'node-2', loaded: ['vote:1'] }]));
-    expect(await runCli(['image', 'load', '-'], { master, stdin: 'tar' })).toEqual({ code: 1, stdout: 'node-2: loaded vote:1\n', stderr: 'error: node-1: no space left\n' });
-    expect(master.requests[0]?.body.toString()).toBe('tar');
   });
 });
 

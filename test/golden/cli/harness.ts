@@ -20,13 +20,21 @@ export class FakeMaster {
   readonly requests: FakeRequest[] = [];
   readonly server: Server;
   readonly #routes = new Map<string, Handler>();
+  readonly #prefixes = new Map<string, Handler>();
 
   constructor() {
-    this.server = createServer((request, response) => void this.#serve(request, response));
+    // A client may go away in the middle.
+    this.server = createServer((request, response) => void this.#serve(request, response).catch(() => response.destroy()));
   }
 
   on(route: string, answer: unknown): this {
     this.#routes.set(route, typeof answer === 'function' ? (answer as Handler) : (_request, response) => sendJson(response, 200, answer));
+    return this;
+  }
+
+  /** Every route that begins so and has no answer of its own. */
+  onPrefix(prefix: string, handler: Handler): this {
+    this.#prefixes.set(prefix, handler);
     return this;
   }
 
@@ -53,7 +61,8 @@ export class FakeMaster {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const asked = { method: request.method ?? '', url: request.url ?? '', body: Buffer.concat(chunks), headers: request.headers };
     this.requests.push(asked);
-    const route = this.#routes.get(`${asked.method} ${asked.url.split('?')[0]}`);
+    const called = `${asked.method} ${asked.url.split('?')[0]}`;
+    const route = this.#routes.get(called) ?? [...this.#prefixes].find(([prefix]) => called.startsWith(prefix))?.[1];
     if (route) return route(asked, response);
     sendJson(response, 404, { error: { code: 'not-found', message: `no route ${asked.method} ${asked.url}` } });
   }
