@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createRequest } from '../../../../lib/pki/request.ts';
 import type { Op } from '../../../../master/store/port.ts';
-import type { Pod } from '../../../../model/pod.ts';
+import type { Pod, StaticPod } from '../../../../model/pod.ts';
 import { makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
 import { SessionHost, TableHost, type HostOptions } from '../api/host.ts';
 import { Lab, until } from '../api/lab.ts';
@@ -208,4 +208,64 @@ it('a removed node is refused a new certificate, others get one for themselves',
   expect(new X509Certificate(renewed.body.certificate).subject).toContain(`node:${a.id}`);
   await lab.ok('DELETE', '/v1/nodes/alpha');
   expect(await lab.fails('POST', '/v1/renew', { as: a.credentials, body: { csr } })).toMatchObject({ status: 403, error: { hint: expect.stringContaining('token') as string } });
+});
+
+/** A pod of a host's own manifest, as its agent tells of it. */
+function own(id: string, changes: Partial<StaticPod> = {}): StaticPod {
+  return {
+    pod: makePod(id, { service: 'edge_proxy', stack: 'edge', slot: 1, node: 'whatever', ip: '10.31.0.1' }), origin: '/etc/tsorch/manifests/edge.yml', image: 'proxy:1', reservations: { cpus: 3, memory: 1e9 },
+    ports: [{ target: 80, published: 8080, protocol: 'tcp', mode: 'ingress' }],
+    status: { id, node: 'whatever', phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [{ name: 'proxy', image: 'proxy:1' }] }, ...changes,
+  };
+}
+
+function tell(host: SessionHost, pods: readonly StaticPod[], more: { readonly full?: boolean; readonly gone?: readonly string[] } = {}): void {
+  host.send({ $case: 'status', value: { pods: [], full: more.full ?? false, gone: [...(more.gone ?? [])], statics: pods.map((pod) => JSON.stringify(pod)) } });
+}
+
+it('pods of a host\'s own manifests are shown and counted, and nobody takes them from it', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  tell(a, [own('s1')]);
+  await until('it is known', () => lab.world.get('staticpods', 's1') !== undefined);
+  expect(await lab.ok('GET', '/v1/pods?target=edge')).toMatchObject([{ id: 's1', name: 'edge_proxy.1', node: 'alpha', state: 'running', ready: true, ip: '10.31.0.1', image: 'proxy:1', origin: '/etc/tsorch/manifests/edge.yml' }]);
+  expect(await lab.ok('GET', '/v1/pods/s1')).toMatchObject({ pod: { node: a.id }, status: { phase: 'running' } });
+  expect(await lab.ok('GET', '/v1/nodes/alpha')).toMatchObject({ pods: 1, allocated: { cpus: 3, memory: 1e9 } });
+  // Whoever wants to change it is sent to its file.
+  for (const [method, path] of [['DELETE', '/v1/stacks/edge'], ['POST', '/v1/services/edge_proxy/restart']] as const) {
+    expect(await lab.fails(method, path)).toMatchObject({ error: { code: 'not-found', hint: expect.stringContaining('/etc/tsorch/manifests/edge.yml on alpha') } });
+  }
+  // The leader's list names no such pod, and the host that told of it is not told to end it.
+  expect([...a.assigned.keys()]).toEqual([]);
+  // Another host cannot speak for it.
+  tell(b, [own('s1', { origin: '/tmp/mine.yml' })]);
+  tell(b, [], { gone: ['s1'] });
+  tell(b, [own('s2')]);
+  await until('what is its own is taken', () => lab.world.get('staticpods', 's2')?.pod.node === b.id);
+  expect(lab.world.get('staticpods', 's1')).toMatchObject({ origin: '/etc/tsorch/manifests/edge.yml', pod: { node: a.id } });
+  // Whole reports say what is no more; and a removed node takes its pods along.
+  tell(a, [], { full: true });
+  await until('s1 is gone', () => lab.world.get('staticpods', 's1') === undefined);
+  expect(lab.world.get('staticpods', 's2')).toBeDefined();
+  await lab.ok('DELETE', '/v1/nodes/beta?force=true');
+  await until('s2 is gone', () => lab.world.get('staticpods', 's2') === undefined);
+});
+
+it('stacks and ports of manifests are refused to the cluster, and what is wrong with a manifest is an event', async () => {
+  // The first apply takes its time on a busy machine, and the host is not to be given up meanwhile.
+  await lab[Symbol.asyncDispose]();
+  lab = await Lab.start({ times: { heartbeatMs: 100, silenceMs: 20_000 } });
+  const host = await connect('alpha');
+  tell(host, [own('s1')]);
+  host.hello({ manifests: { stacks: 1, problems: ['/etc/tsorch/manifests/web.yml:3:5: error: unknown key'] } });
+  await until('it is known', () => lab.world.get('staticpods', 's1') !== undefined && lab.world.get('nodestatus', host.id)?.manifests !== undefined);
+  const spec = makeSpec();
+  const stack = (name: string, published: number, mode: 'ingress' | 'host' = 'ingress') => ({
+    name, services: { web: { ...spec, stack: name, name: 'web', networks: [], ports: [{ target: 80, published, protocol: 'tcp', mode }] } }, networks: {}, volumes: {}, secrets: {}, configs: {},
+  });
+  expect(await lab.fails('PUT', '/v1/stacks/edge', { body: stack('edge', 9090) })).toMatchObject({ error: { code: 'conflict', message: expect.stringContaining('runs on alpha from its manifest /etc/tsorch/manifests/edge.yml') } });
+  expect(await lab.fails('PUT', '/v1/stacks/shop', { body: stack('shop', 8080) })).toMatchObject({ error: { code: 'conflict', message: expect.stringContaining('edge_proxy of a manifest on alpha has it') } });
+  await lab.ok('PUT', '/v1/stacks/shop', stack('shop', 8080, 'host'));
+  await until('the scheduler says that the port is taken there', async () => /8080/.test(((await lab.ok('GET', '/v1/pods?target=shop')) as { message: string }[])[0]?.message ?? ''));
+  expect(await lab.ok('GET', '/v1/nodes/alpha')).toMatchObject({ manifests: { stacks: 1, problems: [expect.stringContaining('unknown key')] } });
+  expect(await lab.ok('GET', '/v1/events')).toContainEqual(expect.objectContaining({ subject: 'node/alpha', message: expect.stringContaining('web.yml:3:5') }));
 });
