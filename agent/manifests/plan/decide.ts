@@ -50,8 +50,8 @@ export type LocalAssignment = LocalPod['assignment'];
 export function decide(input: DecideInput): Decision {
   const { host, services, pods } = input;
   const given = giveVips(input);
-  const addresses = new AddressPool(host.podCidr, pods.flatMap(({ assignment }) => assignment.pod.ip ?? []), given.lastIp);
-  let { lastIp } = given;
+  const addresses = new AddressPool(host.podCidr, pods.flatMap(({ assignment }) => assignment.pod.ip ?? []), input.given.lastIp);
+  let { lastIp } = input.given;
   const create: LocalAssignment[] = [];
   const keep: Decision['keep'][number][] = [];
   const drain: { id: string; reason: string }[] = [];
