@@ -205,7 +205,7 @@ describe('pods', () => {
     expect(it.pass().drain).toHaveLength(1);
     it.settle();
     expect(it.pods.has(db)).toBe(true);
-    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image).sort()).toEqual(['a2', 'a2', 'a2', 'b']);
+    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image ?? '').sort()).toEqual(['a2', 'a2', 'a2', 'b']);
   });
 
   test('parallelism 0 replaces all at once; what is not ready anyway need not wait', () => {
@@ -227,7 +227,7 @@ describe('pods', () => {
       it.pass();
       it.clear();
     }
-    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image).sort()).toEqual(['a', 'a', 'broken']);
+    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image ?? '').sort()).toEqual(['a', 'a', 'broken']);
   });
 
   test('one that serves goes only once nobody is sent to it', () => {
@@ -281,7 +281,7 @@ describe('pods', () => {
     it.stacks = [manifest(text('b', 'db2'))];
     expect(it.pass().drain.map(({ id }) => it.pods.get(id)?.assignment.pod.service)).toContain('web_db');
     it.settle();
-    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image).sort()).toEqual(['b', 'db2']);
+    expect([...it.pods.values()].map(({ assignment }) => assignment.template.containers[0]?.image ?? '').sort()).toEqual(['b', 'db2']);
   });
 
   test('a secret comes with its pod; without its content nothing is made, and what runs stays', () => {

@@ -7,7 +7,7 @@ import { Pulls } from '../../../../agent/images/pulls.ts';
 import { LogStore } from '../../../../agent/logs/store.ts';
 import { FakePodNetwork, type FakeKernel } from '../../../../agent/network/fake.ts';
 import type { HostNetworkConfig } from '../../../../agent/network/port.ts';
-import { Pods } from '../../../../agent/pods/pods.ts';
+import { Pods, type PodSource } from '../../../../agent/pods/pods.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../../../agent/runtime/fake.ts';
 import type { CreateRequest, Runtime, RuntimeContainer } from '../../../../agent/runtime/port.ts';
 import type { MountPlan } from '../../../../agent/volumes/local-mount.ts';
@@ -107,7 +107,7 @@ export class TestHost {
   }
 
   /** A new agent. `wrap` stands between it and the runtime. */
-  async start(options: { readonly wrap?: (runtime: Runtime) => Runtime; readonly networkReady?: boolean } = {}): Promise<Pods> {
+  async start(options: { readonly wrap?: (runtime: Runtime) => Runtime; readonly networkReady?: boolean; readonly sources?: readonly PodSource[]; readonly changed?: () => void } = {}): Promise<Pods> {
     this.#agent = new AbortController();
     const { signal } = this.#agent;
     const { clock } = this;
@@ -133,8 +133,15 @@ export class TestHost {
       runDir: this.runDir,
       node: 'n1',
       bootId: this.bootId,
-      report: (status) => this.statuses.set(status.id, status),
-      gone: (id) => this.gone.push(id),
+      ...(options.sources ? { sources: options.sources } : {}),
+      report: (status) => {
+        this.statuses.set(status.id, status);
+        options.changed?.();
+      },
+      gone: (id) => {
+        this.gone.push(id);
+        options.changed?.();
+      },
     });
     if (options.networkReady !== false) this.pods.setNetworkReady();
     return this.pods;
