@@ -237,8 +237,7 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
   const volumes = new Volumes({ stateDir, runDir, images, mounter, plugins, bootId, clock, ready: (id) => inside.pods?.get(id)?.poke() });
   await volumes.settle().catch((error: unknown) => log.warn('volumes not tidied', { error }));
   const files = new PodFiles({ runDir, mounter });
-  const found: { pods?: Pods } = {};
-  const pulls = new Pulls({ images, clock, log: log.child('images'), signal, random: Math.random, changed: (id) => found.pods?.get(id)?.poke() });
+  const pulls = new Pulls({ images, clock, log: log.child('images'), signal, random: Math.random, changed: (id) => inside.pods?.get(id)?.poke() });
   // A host that once was of a cluster may have its pods, and nobody else knows which.
   const sources: readonly PodSource[] = options.master || (await HostNetwork.wasJoined(stateDir)) ? ['leader', 'manifests'] : ['manifests'];
   const pods = await Pods.open({
