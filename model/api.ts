@@ -329,13 +329,51 @@ export interface ExecQuery {
   readonly workingDir?: string;
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** With all capabilities. */
+  readonly privileged?: boolean;
+  /** It is started and left to itself. */
+  readonly detach?: boolean;
 }
 
 /**
- * WebSocket frames are binary: one byte of channel, then the payload. Client sends 0 stdin, 3 resize (JSON `{width,height}`),
- * 4 end of stdin (empty). Server sends 1 stdout, 2 stderr, 5 exit (JSON `{code}`), 6 error (ApiErrorBody as JSON).
+ * WebSocket frames of exec, attach and port-forward are binary: one byte of channel, then the payload. The client sends 0 input,
+ * 3 resize (JSON `{width,height}`), 4 end of input (empty), 7 signal (its number as text), 8 detach (empty). The server sends 1 output,
+ * 2 error output, 5 exit (JSON `{code}`), 6 error (ApiErrorBody as JSON), 9 what it is (JSON, AttachInfo), 10 end of output (empty),
+ * 11 input taken (its bytes as text).
  */
-export const execChannel = { stdin: 0, stdout: 1, stderr: 2, resize: 3, stdinEnd: 4, exit: 5, error: 6 } as const;
+export const execChannel = { stdin: 0, stdout: 1, stderr: 2, resize: 3, stdinEnd: 4, exit: 5, error: 6, signal: 7, detach: 8, info: 9, stdoutEnd: 10, taken: 11 } as const;
+
+/** Bytes of input that a client may have sent and that were not taken yet: so that signals and hanging up are not stuck behind it. */
+export const inputWindow = 1024 * 1024;
+
+export interface AttachQuery {
+  /** `stack_service`, `stack_service.slot` or a pod id. */
+  readonly target: string;
+  readonly container?: string;
+  /** Give it our input, where the container reads any. */
+  readonly stdin: boolean;
+  /** To go on where an attachment broke off: its pod, attempt and places. */
+  readonly again?: { readonly podId: string; readonly attempt: number; readonly places: Readonly<Record<'stdout' | 'stderr', number>> };
+}
+
+/** What an attachment is to; the first frame. */
+export interface AttachInfo {
+  readonly tty: boolean;
+  /** Input reaches it. */
+  readonly stdin: boolean;
+  readonly container: string;
+  readonly attempt: number;
+  /** Bytes of output there were before. */
+  readonly places: Readonly<Record<'stdout' | 'stderr', number>>;
+  readonly podId?: string;
+  readonly pod?: string;
+}
+
+export interface PortForwardQuery {
+  readonly target: string;
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+}
 
 /** POST /v1/logs: the query of GET as a body, with the places of a reader that goes on, by pod id. */
 export interface LogsRequest {
@@ -375,6 +413,21 @@ export interface LogsStreamParams {
 
 export interface ExecStreamParams extends Omit<ExecQuery, 'target'> {
   readonly podId: string;
+}
+
+export interface AttachStreamParams {
+  readonly podId: string;
+  readonly container?: string;
+  readonly stdin: boolean;
+  /** Only this one; absent: the one that runs. */
+  readonly attempt?: number;
+  readonly places?: Readonly<Record<'stdout' | 'stderr', number>>;
+}
+
+export interface PortForwardStreamParams {
+  readonly podId: string;
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
 }
 
 /** POST /v1/renew, by a node with its certificate: a new one for the same node. */

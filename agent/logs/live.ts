@@ -40,6 +40,7 @@ export class LiveFile {
   #records = 0;
   #quiet = 0;
   #closed = false;
+  readonly #over = new AbortController();
   /** Records not in the sidecar yet. */
   #pending: { offsets: number[]; times: number[] } = { offsets: [], times: [] };
   /** Work on the sidecar, one piece after another. */
@@ -117,8 +118,14 @@ export class LiveFile {
     if (!this.#closed) this.#look();
     this.#closed = true;
     this.#watcher?.close();
+    this.#over.abort();
     await this.flush();
     while (this.#rotating) await this.#chain.then(() => {});
+  }
+
+  /** Fires when it will not grow any more. */
+  get over(): AbortSignal {
+    return this.#over.signal;
   }
 
   /** False when it has to be polled on. */

@@ -128,6 +128,11 @@ export class LogStore {
     this.#open.add(podId);
   }
 
+  /** The files of an attempt that may still grow; undefined when it has ended. */
+  live(podId: string, container: string, attempt: number): { readonly stdout: LiveFile; readonly stderr: LiveFile } | undefined {
+    return this.#live.get(podId)?.get(path.join(this.#pod(podId), `${container}.${attempt}`));
+  }
+
   /** The highest attempt that has a folder: what a lost record must not give out again. */
   async lastAttempt(podId: string, container: string): Promise<number> {
     return Math.max(0, ...(await this.attempts(podId)).filter((a) => a.container === container).map((a) => a.attempt));

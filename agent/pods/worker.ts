@@ -41,6 +41,14 @@ export interface WorkerContext {
   gone(podId: string, again: Assignment | null): void;
 }
 
+export interface RunningContainer {
+  readonly container: string;
+  readonly attempt: number;
+  /** The runtime's. */
+  readonly id: string;
+  readonly pid: number;
+}
+
 /** Waits after failures: first and longest, milliseconds. */
 const retry = { first: 100, most: 10_000 };
 /** Of one container; each is told with every status. */
@@ -107,13 +115,18 @@ export class PodWorker {
   }
 
   /** The running attempt of a container, the first when no name is given. */
-  running(container?: string): { readonly container: string; readonly id: string } | null {
-    for (const [name, { attempt, state, started }] of Object.entries(this.#record.local?.containers ?? {})) {
-      if (container !== undefined && name !== container) continue;
-      const id = containerId(this.id, name, attempt);
-      if (state === 'live' && started && this.#context.ports.view.of(this.id).some((o) => o.id === id && o.state === 'running')) return { container: name, id };
-    }
-    return null;
+  running(container?: string): RunningContainer | null {
+    return this.allRunning().find(({ container: name }) => container === undefined || name === container) ?? null;
+  }
+
+  /** Every container that runs now. */
+  allRunning(): readonly RunningContainer[] {
+    const observed = this.#context.ports.view.of(this.id);
+    return Object.entries(this.#record.local?.containers ?? {}).flatMap(([container, { attempt, state, started }]) => {
+      const id = containerId(this.id, container, attempt);
+      const found = state === 'live' && started ? observed.find((o) => o.id === id && o.state === 'running') : undefined;
+      return found ? [{ container, attempt, id, pid: found.pid }] : [];
+    });
   }
 
   /** The leader's word has come, perhaps the same as before. */

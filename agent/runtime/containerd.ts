@@ -1,5 +1,5 @@
 /** The runtime port on containerd's native API. */
-import { mkdir } from 'node:fs/promises';
+import { lstat, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
@@ -15,6 +15,7 @@ import { decodeKnown, getContainer, knownContainer, orNothing, type RuntimeConte
 import { createContainer } from './create.ts';
 import { execInContainer, sweepExecs } from './exec.ts';
 import { runtimeFailure } from './failure.ts';
+import { openWriter } from './fifo-streams.ts';
 import { readHostFacts } from './host.ts';
 import { containerdId } from './ids.ts';
 import type { AccountCache } from './inputs.ts';
@@ -27,6 +28,7 @@ import { specJson } from './spec/oci.ts';
 import { resourceUpdate } from './spec/resources.ts';
 import { sweepStaging } from './staging.ts';
 import { containerState } from './state.ts';
+import { stdinPath } from './task.ts';
 import { waitForExit } from './wait.ts';
 import { type WatchHandlers, watchEvents } from './watch.ts';
 
@@ -123,6 +125,17 @@ export class ContainerdRuntime implements Runtime {
 
   exec(id: string, request: ExecRequest): Promise<ExecProcess> {
     return execInContainer(this.context, id, request);
+  }
+
+  async input(id: string): Promise<NodeJS.WritableStream | null> {
+    const path = stdinPath(this.context, containerdId(id));
+    const stat = await lstat(path).catch(() => null);
+    // The shim keeps its own end open: whoever writes may leave, and the container's input does not end.
+    return stat?.isFIFO() ? openWriter(path, () => Promise.resolve()) : null;
+  }
+
+  async resize(id: string, width: number, height: number): Promise<void> {
+    await orNothing(this.context.client.call(TasksService.resizePty, { containerId: containerdId(id), execId: '', width, height }));
   }
 
   watch(handlers: WatchHandlers, signal: AbortSignal): void {

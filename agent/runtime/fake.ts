@@ -48,6 +48,8 @@ interface FakeContainer {
   exit?: ExitStatus;
   limits: ContainerSpec['limits'];
   readonly timer: AbortController;
+  readonly written: Buffer[];
+  size: readonly [number, number] | null;
 }
 
 export class FakeRuntime implements Runtime {
@@ -82,6 +84,12 @@ export class FakeRuntime implements Runtime {
     this.exit(id, 128 + SIGKILL);
   }
 
+  /** What was written to its standard input, and the last size of its terminal. */
+  inputOf(id: string): { readonly written: Buffer; readonly size: readonly [number, number] | null } {
+    const { written, size } = this.#get(id);
+    return { written: Buffer.concat(written), size };
+  }
+
   /** As after a gap in the event stream. */
   resync(): void {
     for (const watcher of this.#watchers) watcher.resync();
@@ -107,7 +115,7 @@ export class FakeRuntime implements Runtime {
     containerArgs(request.spec, request.image.config);
     const behaviour = this.#options.behaviour?.(request) ?? {};
     if (behaviour.createError) throw behaviour.createError;
-    const container: FakeContainer = { request, behaviour, pid: this.#nextPid++, state: 'created', limits: request.spec.limits, timer: new AbortController() };
+    const container: FakeContainer = { request, behaviour, pid: this.#nextPid++, state: 'created', limits: request.spec.limits, timer: new AbortController(), written: [], size: null };
     this.#containers.set(request.id, container);
     return { ...view(container), ...(behaviour.warnings ? { warnings: behaviour.warnings } : {}) };
   }
@@ -196,8 +204,27 @@ export class FakeRuntime implements Runtime {
       stderr,
       resize: async () => {},
       kill: async (signal) => killed.resolve({ code: 128 + signal }),
+      release: async () => {
+        stdout.resume();
+        stderr?.resume();
+      },
       exit,
     };
+  }
+
+  async input(id: string): Promise<NodeJS.WritableStream | null> {
+    const { request, written } = this.#get(id);
+    if (!request.spec.stdinOpen) return null;
+    return new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        written.push(chunk);
+        done();
+      },
+    });
+  }
+
+  async resize(id: string, width: number, height: number): Promise<void> {
+    this.#get(id).size = [width, height];
   }
 
   watch(handlers: WatchHandlers, signal: AbortSignal): void {

@@ -24,6 +24,10 @@ export interface Runtime {
   wait(id: string, signal: AbortSignal): Promise<ExitStatus>;
   /** Runs a process in a running container. `invalid` when it cannot be run there: no such program, or not for this user. */
   exec(id: string, request: ExecRequest): Promise<ExecProcess>;
+  /** Where a running container reads its standard input, which may have several writers and never ends; null when it has none. */
+  input(id: string): Promise<NodeJS.WritableStream | null>;
+  /** The size of a running container's terminal. */
+  resize(id: string, width: number, height: number): Promise<void>;
   /** Calls back at every exit and OOM kill until the signal fires; re-subscribes by itself and then calls `resync`. */
   watch(handlers: { exit(id: string, status: ExitStatus): void; oom(id: string): void; resync(): void }, signal: AbortSignal): void;
   /** Live change of limits: what is absent is not limited any more. Returns what could not be had as asked for. */
@@ -142,6 +146,8 @@ export interface ExecRequest {
   readonly privileged?: boolean;
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** Nobody will read from it: its output goes nowhere, and it outlives this agent. */
+  readonly detached?: boolean;
 }
 
 export interface ExecProcess {
@@ -150,7 +156,10 @@ export interface ExecProcess {
   /** null with a TTY. */
   readonly stderr: NodeJS.ReadableStream | null;
   resize(width: number, height: number): Promise<void>;
+  /** To the process and all that it started in its session. */
   kill(signal: number): Promise<void>;
+  /** Nobody reads from it any more, and it shall go on: its output is taken and forgotten, also by the next agent. */
+  release(): Promise<void>;
   /** After exit; the streams have ended by then. */
   readonly exit: Promise<ExitStatus>;
 }

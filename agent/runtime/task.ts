@@ -1,6 +1,6 @@
 /** The process of a container, made by its shim and the OCI runtime. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { makeFifo } from '../../lib/linux/fifo.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { type CreateTaskRequest, TasksService } from '../../proto/gen/containerd/tasks.ts';
@@ -75,9 +75,12 @@ async function reclaimControllers(context: RuntimeContext): Promise<void> {
 
 /** Nobody needs to write into it: as long as it is there, the container's input does not end. */
 async function stdinFifo(context: RuntimeContext, id: string): Promise<string> {
-  const directory = join(context.runDir, 'stdin');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const path = join(directory, id);
+  const path = stdinPath(context, id);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   makeFifo(path);
   return path;
+}
+
+export function stdinPath(context: RuntimeContext, containerId: string): string {
+  return join(context.runDir, 'stdin', containerId);
 }

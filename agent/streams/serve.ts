@@ -1,7 +1,7 @@
 /** Data streams that a master asked for: the agent dials, says which request it answers, and serves the kind. */
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import type { ExecStreamParams, LogsStreamParams } from '../../model/api.ts';
+import type { AttachStreamParams, ExecStreamParams, LogsStreamParams, PortForwardStreamParams } from '../../model/api.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
 import type { AgentsClient, OpenStream } from '../../proto/gen/tsorch/node.ts';
 import type { LogStore } from '../logs/store.ts';
@@ -9,7 +9,9 @@ import type { PeerSources } from '../peers/source.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { Images, Runtime } from '../runtime/port.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import { serveAttach } from './attach.ts';
 import { serveExec } from './exec.ts';
+import { servePortForward } from './forward.ts';
 import { FrameStream } from './frames.ts';
 import type { ImageCollector } from '../images/collector.ts';
 import { serveImageList, serveImageLoad, serveImagePrune, serveImageRemove } from './images.ts';
@@ -60,6 +62,10 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveLogs(stream, params as LogsStreamParams, context);
     case 'exec':
       return serveExec(stream, params as ExecStreamParams, context);
+    case 'attach':
+      return serveAttach(stream, params as AttachStreamParams, context);
+    case 'port-forward':
+      return servePortForward(stream, params as PortForwardStreamParams, context);
     case 'image-load':
       return serveImageLoad(stream, context);
     case 'image-list':

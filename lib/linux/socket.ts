@@ -32,8 +32,8 @@ export function bindUdp(options: BindOptions): number {
 }
 
 /** An unbound TCP socket in the current namespace, for outgoing connections. */
-export function tcpSocket(): number {
-  return withSocket(socketType.stream, () => {});
+export function tcpSocket(domain: 'inet' | 'inet6' = 'inet'): number {
+  return withSocket(socketType.stream, () => {}, domain);
 }
 
 /** What a socket is bound to. */
@@ -53,8 +53,8 @@ export function encodeSocketAddress({ address, port }: SocketAddress): Buffer {
   return encoded;
 }
 
-function withSocket(type: number, prepare: (fd: number) => void): number {
-  const fd = check(libc.socket(socketDomain.inet, type | socketType.closeOnExec, 0), 'socket');
+function withSocket(type: number, prepare: (fd: number) => void, domain: 'inet' | 'inet6' = 'inet'): number {
+  const fd = check(libc.socket(socketDomain[domain], type | socketType.closeOnExec, 0), 'socket');
   try {
     prepare(fd);
     return fd;

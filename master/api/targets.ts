@@ -1,10 +1,10 @@
 /** What people call things: a stack, a service, a slot, a pod, a container; a node by name or id. */
 import { TsorchError } from '../../model/errors.ts';
 import type { Node } from '../../model/node.ts';
-import type { Pod } from '../../model/pod.ts';
+import { isFinal, type Pod, type PodStatus } from '../../model/pod.ts';
 import { serviceId } from '../../model/spec.ts';
 import type { Maps } from '../world.ts';
-import { allPods, findPod } from '../pods.ts';
+import { allPods, findPod, podStatusOf } from '../pods.ts';
 import { suggest } from './suggest.ts';
 
 export interface Target {
@@ -97,6 +97,21 @@ function byNewest(a: Pod, b: Pod): number {
 export function manifestHint(maps: Maps, name: string): string | undefined {
   const found = Array.from(maps.staticpods.values(), (entry) => entry.value).find(({ pod }) => pod.stack === name || pod.service === name);
   return found && `${name} is in ${found.origin} on ${maps.nodes.get(found.pod.node ?? '')?.value.name ?? 'a node'}: change or remove that file`;
+}
+
+/** The pod in which something can be run, and the container where one is meant. `conflict` when none runs. */
+export function runningPod(maps: Maps, target: string, wanted?: string): { readonly pod: Pod & { readonly node: string }; readonly container?: string } {
+  const { pods, container } = findTarget(maps, target, wanted);
+  const pod = pods.find((candidate) => candidate.node !== null && isRunning(podStatusOf(maps, candidate.id), container));
+  if (pod?.node) return { pod: { ...pod, node: pod.node }, ...(container === undefined ? {} : { container }) };
+  throw new TsorchError('conflict', `${container === undefined || wanted === undefined ? target : `container ${container} of ${target}`} has no running pod`, { hint: `see tsorch ps ${pods[0]?.service ?? target}` });
+}
+
+/** An init container, or the first of several, runs before its pod counts as running. */
+function isRunning(status: PodStatus | undefined, container: string | undefined): boolean {
+  if (!status || isFinal(status.phase)) return false;
+  const meant = container === undefined ? status.containers[0] : status.containers.find(({ name }) => name === container);
+  return meant?.state === undefined ? status.phase === 'running' : meant.state === 'running';
 }
 
 export function findNode(maps: Maps, target: string): Node {

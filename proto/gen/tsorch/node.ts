@@ -169,6 +169,12 @@ export interface DataFrame {
     | //
     /** No more output, while input may go on. */
     { $case: "stdoutEnd"; value: boolean }
+    | //
+    /** Whoever was there leaves; the process stays. */
+    { $case: "detach"; value: boolean }
+    | //
+    /** Bytes of input that the process has taken: so much more may be sent (model/api.ts, inputWindow). */
+    { $case: "taken"; value: number }
     | undefined;
 }
 
@@ -1561,6 +1567,12 @@ export const DataFrame: MessageFns<DataFrame> = {
       case "stdoutEnd":
         writer.uint32(96).bool(message.kind.value);
         break;
+      case "detach":
+        writer.uint32(104).bool(message.kind.value);
+        break;
+      case "taken":
+        writer.uint32(112).uint64(message.kind.value);
+        break;
     }
     return writer;
   },
@@ -1674,6 +1686,22 @@ export const DataFrame: MessageFns<DataFrame> = {
             message.kind = { $case: "stdoutEnd", value: reader.bool() };
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.kind = { $case: "detach", value: reader.bool() };
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.kind = { $case: "taken", value: longToNumber(reader.uint64()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1761,6 +1789,18 @@ export const DataFrame: MessageFns<DataFrame> = {
       case "stdoutEnd": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "stdoutEnd", value: object.kind.value };
+        }
+        break;
+      }
+      case "detach": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "detach", value: object.kind.value };
+        }
+        break;
+      }
+      case "taken": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "taken", value: object.kind.value };
         }
         break;
       }

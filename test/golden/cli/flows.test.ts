@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { renderPlan } from '../../../cli/commands/plan.ts';
 import { painter } from '../../../cli/output/color.ts';
-import { execChannel, type ExecQuery, type LogLine, type ServiceListItem } from '../../../model/api.ts';
+import { type AttachInfo, type AttachQuery, execChannel, type ExecQuery, inputWindow, type LogLine, type ServiceListItem } from '../../../model/api.ts';
 import { encodeChunk, logChunkType, type PodLogChunk } from '../../../model/log-chunk.ts';
 import { events, plan, pods, services } from './fixtures.ts';
 import { FakeMaster, fixedNow, runCli, type FakeRequest } from './harness.ts';
@@ -206,26 +206,35 @@ describe('waiting', () => {
   });
 });
 
-describe('exec', () => {
-  let sockets: WebSocketServer;
-  let asked: ExecQuery | undefined;
+let sockets: WebSocketServer | undefined;
+let asked: (ExecQuery & AttachQuery) | undefined;
 
-  function serve(handle: (socket: WebSocket, frames: AsyncIterable<Buffer>) => Promise<void>): void {
-    sockets = new WebSocketServer({ server: master.server, path: '/v1/exec' });
-    sockets.on('connection', (socket, request) => {
-      asked = JSON.parse(new URL(request.url ?? '', 'http://x').searchParams.get('q') ?? '') as ExecQuery;
-      const frames = new PassThrough({ objectMode: true });
-      socket.on('message', (data: Buffer) => frames.write(data));
-      socket.on('close', () => frames.end());
-      handle(socket, frames).catch(() => socket.terminate());
-    });
-  }
+afterEach(() => sockets?.close());
 
-  const send = (socket: WebSocket, channel: number, payload: Uint8Array | string) => socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(payload)]));
+const send = (socket: WebSocket, channel: number, payload: Uint8Array | string) => socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(payload)]));
 
-  afterEach(() => {
-    sockets.close();
+/** Answers WebSockets at the path, one after the other by these. */
+function serveSockets(path: string, ...handles: ((socket: WebSocket, frames: AsyncIterable<Buffer>) => Promise<void>)[]): void {
+  sockets = new WebSocketServer({ server: master.server, path });
+  let turn = 0;
+  sockets.on('connection', (socket, request) => {
+    asked = JSON.parse(new URL(request.url ?? '', 'http://x').searchParams.get('q') ?? '') as ExecQuery & AttachQuery;
+    const frames = new PassThrough({ objectMode: true });
+    socket.on('message', (data: Buffer) => frames.write(data));
+    socket.on('close', () => frames.end());
+    (handles[turn++] ?? handles.at(-1))?.(socket, frames).catch(() => socket.terminate());
   });
+}
+
+const serve = (handle: (socket: WebSocket, frames: AsyncIterable<Buffer>) => Promise<void>) => serveSockets('/v1/exec', handle);
+
+/** A terminal to type on. */
+function terminal() {
+  const modes: boolean[] = [];
+  return { stdin: Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => void modes.push(on) }), modes };
+}
+
+describe('exec', () => {
 
   test('output, errors and the exit code come through', async () => {
     serve(async (socket, frames) => {
@@ -247,11 +256,20 @@ describe('exec', () => {
   test('megabytes of any bytes go in and come out unchanged', async () => {
     const bytes = Buffer.from(Uint32Array.from({ length: 2_000_000 }, (_, i) => Math.imul(i, 2654435761)).buffer);
     let received = Buffer.alloc(0);
+    let [taken, ahead] = [0, 0];
     serve(async (socket, frames) => {
       const chunks: Buffer[] = [];
       for await (const frame of frames) {
         if (frame[0] === execChannel.stdinEnd) break;
-        if (frame[0] === execChannel.stdin) chunks.push(frame.subarray(1));
+        if (frame[0] !== execChannel.stdin) continue;
+        chunks.push(frame.subarray(1));
+        ahead = Math.max(ahead, chunks.reduce((sum, { length }) => sum + length, 0) - taken);
+        if (chunks.length % 8 !== 0) continue;
+        // Told of late, and not of all.
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        const bytesTaken = chunks.slice(-8).reduce((sum, { length }) => sum + length, 0);
+        taken += bytesTaken;
+        send(socket, execChannel.taken, String(bytesTaken));
       }
       received = Buffer.concat(chunks);
       for (let at = 0; at < received.length; at += 100_000) send(socket, execChannel.stdout, received.subarray(at, at + 100_000));
@@ -263,7 +281,9 @@ describe('exec', () => {
     const result = await runCli(['exec', '-i', 'voting_vote', '--', 'cat'], { master, stdin });
     expect(result.code).toBe(0);
     expect(received.equals(bytes)).toBe(true);
-    expect(result.stdout).toBe(bytes.toString('utf8'));
+    expect(result.raw.equals(bytes)).toBe(true);
+    // Never more than the window is under way.
+    expect(ahead).toBeLessThanOrEqual(inputWindow);
   });
 
   test('what the master refuses is said in its words', async () => {
@@ -285,8 +305,7 @@ describe('exec', () => {
   });
 
   test('a terminal is raw meanwhile, has a size, and is as before afterwards', async () => {
-    const modes: boolean[] = [];
-    const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (on: boolean) => void modes.push(on) });
+    const { stdin, modes } = terminal();
     const sizes: string[] = [];
     serve(async (socket, frames) => {
       for await (const frame of frames) {
@@ -300,5 +319,102 @@ describe('exec', () => {
     expect(sizes).toEqual(['{"width":100,"height":24}']);
     expect(modes).toEqual([true, false]);
     expect(asked).toMatchObject({ tty: true, stdin: true });
+  });
+
+  test('detach keys leave it running; what only looked like them is typed', async () => {
+    const typed: string[] = [];
+    const { stdin, modes } = terminal();
+    serve(async (socket, frames) => {
+      for await (const frame of frames) {
+        if (frame[0] === execChannel.stdin) typed.push(frame.subarray(1).toString());
+        if (frame[0] === execChannel.detach) break;
+      }
+      send(socket, execChannel.exit, '{"code":0}');
+    });
+    stdin.write('a\u0010b\u0010');
+    setTimeout(() => stdin.write('\u0011never'), 20);
+    expect(await runCli(['exec', '-it', 'voting_vote', '--', 'sh'], { master, stdin, columns: 100 })).toMatchObject({ code: 0, stderr: '\r\nsh goes on in voting_vote\n' });
+    expect(typed.join('')).toBe('a\u0010b');
+    expect(modes).toEqual([true, false]);
+  });
+
+  test('Ctrl-C is passed on, and what it made of it is the exit code', async () => {
+    const stop = new AbortController();
+    serve(async (socket, frames) => {
+      send(socket, execChannel.stdout, 'begun\n');
+      stop.abort(new Error('SIGTERM'));
+      for await (const frame of frames) {
+        if (frame[0] !== execChannel.signal) continue;
+        send(socket, execChannel.exit, JSON.stringify({ code: 128 + Number(frame.subarray(1).toString()) }));
+      }
+    });
+    expect(await runCli(['exec', 'voting_vote', '--', 'sleep', '9'], { master, signal: stop.signal })).toMatchObject({ code: 143, stdout: 'begun\n', stderr: '' });
+  });
+
+  test('detached from the beginning: nothing is read, nothing is typed', async () => {
+    serve(async (socket) => send(socket, execChannel.exit, '{"code":0}'));
+    expect(await runCli(['exec', '-itd', 'voting_vote', '--', 'sleep', '9'], { master, stdin: 'never' })).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(asked).toMatchObject({ detach: true, tty: true, stdin: false });
+  });
+});
+
+describe('attach', () => {
+  const info = (change: Partial<AttachInfo> = {}) => JSON.stringify({ tty: false, stdin: true, container: 'vote', attempt: 2, places: { stdout: 10, stderr: 0 }, podId: 'p1', pod: 'voting_vote.1', ...change });
+
+  test('output from now on, input, the exit code', async () => {
+    let typed = '';
+    serveSockets('/v1/attach', async (socket, frames) => {
+      send(socket, execChannel.info, info());
+      send(socket, execChannel.stdout, 'hello\n');
+      send(socket, execChannel.stderr, 'oh\n');
+      for await (const frame of frames) {
+        if (frame[0] === execChannel.stdin) typed += frame.subarray(1).toString();
+        if (frame[0] === execChannel.stdinEnd) break;
+      }
+      send(socket, execChannel.exit, '{"code":3}');
+    });
+    expect(await runCli(['attach', 'voting_vote', '-c', 'vote'], { master, stdin: 'typed\n' })).toEqual({ code: 3, stdout: 'hello\n', stderr: 'oh\n' });
+    expect([asked, typed]).toEqual([{ target: 'voting_vote', container: 'vote', stdin: true }, 'typed\n']);
+  });
+
+  test('a container with a terminal: ours is raw, its screen is drawn anew, keys leave it', async () => {
+    const { stdin, modes } = terminal();
+    const sizes: string[] = [];
+    serveSockets('/v1/attach', async (socket, frames) => {
+      send(socket, execChannel.info, info({ tty: true }));
+      for await (const frame of frames) {
+        if (frame[0] === execChannel.resize) sizes.push(frame.subarray(1).toString());
+        if (frame[0] === execChannel.detach) break;
+      }
+      socket.close();
+    });
+    setTimeout(() => stdin.write('\u0018d'), 50);
+    const result = await runCli(['attach', 'voting_vote', '--detach-keys', 'ctrl-x,d'], { master, stdin, columns: 100, env: { NO_COLOR: '1' } });
+    expect(result).toMatchObject({ code: 0, stderr: '[tsorch] attached to voting_vote.1; ctrl-x,d leaves it\n\r\ndetached; voting_vote goes on\n' });
+    expect(sizes).toEqual(['{"width":100,"height":25}', '{"width":100,"height":24}']);
+    expect(modes).toEqual([true, false]);
+  });
+
+  test('a connection that is lost is made again, and output goes on where it was', async () => {
+    serveSockets('/v1/attach', async (socket) => {
+      send(socket, execChannel.info, info());
+      send(socket, execChannel.stdout, 'one\n');
+      send(socket, execChannel.error, JSON.stringify({ error: { code: 'unavailable', message: 'the node went away' } }));
+    }, async (socket) => {
+      send(socket, execChannel.info, info({ places: asked?.again?.places ?? { stdout: 0, stderr: 0 } }));
+      send(socket, execChannel.stdout, 'two\n');
+      send(socket, execChannel.exit, '{"code":0}');
+    });
+    expect(await runCli(['attach', '--no-stdin', 'voting_vote'], { master })).toEqual({ code: 0, stdout: 'one\ntwo\n', stderr: '[tsorch] the connection was lost; attaching again\r\n' });
+    expect(asked).toEqual({ target: 'voting_vote', stdin: false, again: { podId: 'p1', attempt: 2, places: { stdout: 14, stderr: 0 } } });
+  });
+
+  test('what the master refuses is said in its words', async () => {
+    serveSockets('/v1/attach', async (socket) => send(socket, execChannel.error, JSON.stringify({ error: { code: 'conflict', message: 'voting_vote has no running pod', hint: 'see tsorch ps voting_vote' } })));
+    expect(await runCli(['attach', 'voting_vote'], { master })).toEqual({ code: 1, stdout: '', stderr: 'error: voting_vote has no running pod; see tsorch ps voting_vote\n' });
+  });
+
+  test.each(['ctrl-', 'ab', 'ctrl-!', 'a,,b'])('keys that are none: %s', async (keys) => {
+    expect(await runCli(['attach', 'x', '--detach-keys', keys], { master })).toMatchObject({ code: 2, stderr: expect.stringContaining('write keys such as ctrl-p,ctrl-q') });
   });
 });

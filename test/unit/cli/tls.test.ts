@@ -1,11 +1,10 @@
 /** The client over mutual TLS: with the right credentials, the wrong ones and none. */
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { ApiClient } from '../../../cli/client.ts';
-import { runExec } from '../../../cli/client/exec.ts';
+import { Channel } from '../../../cli/client/channel.ts';
 import type { Context } from '../../../cli/context/file.ts';
 import { Authority, createAuthority } from '../../../lib/pki/authority.ts';
 import { TsorchError, type ErrorCode } from '../../../model/errors.ts';
@@ -44,11 +43,11 @@ async function get(context: Context): Promise<unknown> {
   }
 }
 
-const query = { target: 'x', argv: ['true'], env: {}, tty: false, stdin: false };
+const exec = (context: Context) => new Channel(context, '/v1/exec', { target: 'x', argv: ['true'] }, { output: () => {} }).exit;
 
 test('with credentials of the cluster', async () => {
   expect(await get(good)).toEqual({ ok: true });
-  expect(await runExec(good, query, { stdout: new PassThrough(), stderr: new PassThrough() }, new AbortController().signal)).toBe(3);
+  expect(await exec(good)).toBe(3);
 });
 
 test.each<[string, () => Context, ErrorCode, RegExp]>([
@@ -58,7 +57,7 @@ test.each<[string, () => Context, ErrorCode, RegExp]>([
 ])('%s', async (_name, context, code, message) => {
   const failures = [
     await get(context()).catch((error: unknown) => error),
-    await runExec(context(), query, { stdout: new PassThrough(), stderr: new PassThrough() }, new AbortController().signal).catch((error: unknown) => error),
+    await exec(context()).catch((error: unknown) => error),
   ];
   for (const failure of failures) {
     expect(failure).toBeInstanceOf(TsorchError);

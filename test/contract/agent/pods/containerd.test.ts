@@ -7,7 +7,6 @@ import { type Agent, type AgentOptions, runAgent } from '../../../../agent/main.
 import { type FakeKernel, FakePodNetwork } from '../../../../agent/network/fake.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { createLog, silentLog } from '../../../../lib/log.ts';
-import type { LogLine } from '../../../../model/api.ts';
 import type { Assignment } from '../../../../model/assignment.ts';
 import type { ContainerSpec, PodTemplate } from '../../../../model/spec.ts';
 import { assignment, containerSpec } from '../../../unit/agent/pods/specs.ts';
@@ -85,7 +84,8 @@ async function load(config: object = {}, name = image): Promise<void> {
 
 async function logLines(podId: string): Promise<string[]> {
   const frames = await collect(await master.open('logs', { podId, follow: false }));
-  return frames.flatMap((f) => (f.$case === 'message' ? [(JSON.parse(f.value) as LogLine).line] : []));
+  const chunks = frames.flatMap((f) => (f.$case === 'logs' ? f.value.chunks : []));
+  return chunks.flatMap(({ data }) => data.toString().split('\n').slice(0, -1));
 }
 
 describe('real containers', () => {
