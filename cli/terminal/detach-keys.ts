@@ -17,7 +17,7 @@ function keyOf(key: string): number[] | undefined {
     const code = /[a-z]/.test(control) ? control.charCodeAt(0) - 96 : controls[control];
     return code === undefined ? undefined : [code];
   }
-  return [...key].length === 1 ? [...Buffer.from(key)] : undefined;
+  return /^.$/u.test(key) ? [...Buffer.from(key)] : undefined;
 }
 
 function bad(text: string): never {
