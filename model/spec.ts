@@ -92,6 +92,8 @@ export interface PortSpec {
   readonly target: number;
   /** Absent: the master picks one from its range (30000–32767). */
   readonly published?: number;
+  /** With it `published` is the first and this the last of a range, of which the master picks a free one. */
+  readonly publishedTo?: number;
   readonly protocol: 'tcp' | 'udp';
   /** `ingress` answers on every node, `host` only where a pod runs. */
   readonly mode: 'ingress' | 'host';
@@ -132,6 +134,7 @@ export interface PodTemplate {
   readonly domainname?: string;
   /** `pod` is a netns of its own on the overlay. */
   readonly networkMode: 'pod' | 'host' | 'none';
+  /** `host-gateway` in place of an address is the pod's own host. */
   readonly extraHosts: readonly { readonly name: string; readonly ip: string }[];
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];

@@ -30,7 +30,9 @@ export function nameFiles(assignment: Assignment, nameserver: string, host: { re
         ]
           .filter((line) => line !== 'options')
           .join('\n');
-  const extra = template.extraHosts.map(({ name, ip }) => `${ip}\t${name}`);
+  // The gateway is an address of the host itself.
+  const here = onHost ? '127.0.0.1' : nameserver;
+  const extra = template.extraHosts.map(({ name, ip }) => `${ip === 'host-gateway' ? here : ip}\t${name}`);
   const names = template.domainname ? `${hostname}.${template.domainname} ${hostname}` : hostname;
   const hosts = onHost
     ? `${host.hosts.replace(/\n*$/, '\n')}${extra.map((line) => `${line}\n`).join('')}`

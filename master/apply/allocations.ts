@@ -1,7 +1,7 @@
 /** What is given out to stacks: network groups, VIPs, published ports. A fresh value per apply, made from the store's maps. */
 import { TsorchError } from '../../model/errors.ts';
 import type { AllocatedPort } from '../../model/service.ts';
-import type { ServiceSpec } from '../../model/spec.ts';
+import type { PortSpec, ServiceSpec } from '../../model/spec.ts';
 import { AddressPool, allocateVips } from '../../model/allocate/addresses.ts';
 import { allocateGroup } from '../../model/allocate/groups.ts';
 import { allocatePorts, type PortOwner } from '../../model/allocate/ports.ts';
@@ -38,7 +38,7 @@ export class Allocations {
   release(id: string, spec: ServiceSpec | null): void {
     const ports = this.#ports.get(id) ?? [];
     this.#ports.set(id, spec === null ? [] : ports.filter((port) => spec.ports.some((wanted) =>
-      wanted.protocol === port.protocol && wanted.target === port.target && wanted.mode === port.mode && (wanted.published === undefined || wanted.published === port.published))));
+      wanted.protocol === port.protocol && wanted.target === port.target && wanted.mode === port.mode && keeps(wanted, port.published))));
   }
 
   vips(id: string, spec: ServiceSpec): readonly { readonly network: string; readonly ip: string }[] {
@@ -56,6 +56,12 @@ export class Allocations {
     this.#ports.set(id, result.ok);
     return result.ok;
   }
+}
+
+/** Whether the port may have this number. One that was picked is kept as long as it may be picked again. */
+function keeps(wanted: PortSpec, published: number): boolean {
+  if (wanted.published === undefined) return true;
+  return wanted.publishedTo === undefined ? wanted.published === published : published >= wanted.published && published <= wanted.publishedTo;
 }
 
 /** The next host's pod subnet. */

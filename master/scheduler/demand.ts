@@ -41,7 +41,7 @@ export function demandOf(spec: ServiceSpec): Demand {
     memory: Math.round(reservations.memory),
     address: networkMode === 'pod',
     hostPorts: spec.ports
-      .filter((port) => port.mode === 'host' && port.published !== undefined)
+      .filter((port) => port.mode === 'host' && port.published !== undefined && port.publishedTo === undefined)
       .map((port) => ({ key: `${port.protocol}/${port.published}`, ip: isAny(port.hostIp) ? '' : (port.hostIp ?? '') })),
     neighbour: neighbourOf(spec),
   };

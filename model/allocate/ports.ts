@@ -19,7 +19,7 @@ export type PortsResult =
 
 /**
  * Ports for `service`, in the order of its spec. Numbers that were given before are kept for the same target, protocol and
- * mode; new ones are the lowest free of the range, or the highest: a master and a host's own manifests, which know nothing
+ * mode; new ones are the lowest free of the range (the file's, or ours), or the highest: a master and a host's own manifests, which know nothing
  * of one another, begin at different ends. Two `host` ports of one number are for the scheduler to keep apart.
  */
 export function allocatePorts(
@@ -37,7 +37,7 @@ export function allocatePorts(
   // Numbers that people chose come first: a number picked for one port must not stand in the way of the next.
   const result: (AllocatedPort | undefined)[] = specs.map(() => undefined);
   for (const [index, spec] of specs.entries()) {
-    if (spec.published === undefined) continue;
+    if (spec.published === undefined || spec.publishedTo !== undefined) continue;
     const port = fill(spec, spec.published);
     const enemy = taken.get(keyOf(port))?.find((owner) => clashes(owner.port, port) && !(owner.service === service && same(owner.port, port)));
     if (enemy) return { conflict: describe(service, port, enemy), with: enemy.service };
@@ -46,10 +46,11 @@ export function allocatePorts(
   }
   const kept = [...existing];
   for (const [index, spec] of specs.entries()) {
-    if (spec.published !== undefined) continue;
-    const before = kept.findIndex((port) => port.target === spec.target && port.protocol === spec.protocol && port.mode === spec.mode && inRange(port.published) && !taken.has(keyOf(port)));
-    const published = before >= 0 ? kept.splice(before, 1)[0]?.published : firstFree(spec.protocol, taken, from);
-    if (published === undefined) return { exhausted: `no port from ${portRange.first} to ${portRange.last} is free for ${spec.protocol} ${spec.target} of ${service}` };
+    if (spec.published !== undefined && spec.publishedTo === undefined) continue;
+    const { first, last } = rangeOf(spec);
+    const before = kept.findIndex((port) => port.target === spec.target && port.protocol === spec.protocol && port.mode === spec.mode && port.published >= first && port.published <= last && !taken.has(keyOf(port)));
+    const published = before >= 0 ? kept.splice(before, 1)[0]?.published : firstFree(spec.protocol, first, last, taken, from);
+    if (published === undefined) return { exhausted: `no port from ${first} to ${last} is free for ${spec.protocol} ${spec.target} of ${service}` };
     const port = fill(spec, published);
     take({ service, port });
     result[index] = port;
@@ -66,16 +67,17 @@ function keyOf(port: Pick<AllocatedPort, 'protocol' | 'published'>): string {
   return `${port.protocol}/${port.published}`;
 }
 
-function firstFree(protocol: string, taken: ReadonlyMap<string, unknown>, from: 'lowest' | 'highest'): number | undefined {
-  for (let step = 0; step <= portRange.last - portRange.first; step++) {
-    const port = from === 'lowest' ? portRange.first + step : portRange.last - step;
+/** Where the number is picked: the range of the file, or ours. */
+export function rangeOf({ published, publishedTo }: PortSpec): { readonly first: number; readonly last: number } {
+  return published === undefined || publishedTo === undefined ? portRange : { first: published, last: publishedTo };
+}
+
+function firstFree(protocol: string, first: number, last: number, taken: ReadonlyMap<string, unknown>, from: 'lowest' | 'highest'): number | undefined {
+  for (let step = 0; step <= last - first; step++) {
+    const port = from === 'lowest' ? first + step : last - step;
     if (!taken.has(`${protocol}/${port}`)) return port;
   }
   return undefined;
-}
-
-function inRange(port: number): boolean {
-  return port >= portRange.first && port <= portRange.last;
 }
 
 /** Of the same protocol and number. */

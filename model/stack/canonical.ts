@@ -1,6 +1,6 @@
 /** The resolved tree → the document that `tsorch config` prints, and its printing. */
 import { stringify } from 'yaml';
-import { map, mapOf, scalar, toJson, type Entry, type MapNode } from './parse/tree.ts';
+import { get, map, mapOf, scalar, toJson, type Entry, type MapNode, type Node } from './parse/tree.ts';
 import type { ComposeModel, Json } from './types.ts';
 
 const order = ['name', 'services', 'networks', 'volumes', 'secrets', 'configs'];
@@ -20,7 +20,7 @@ export function canonical(tree: MapNode, stack: string): ComposeModel {
       const joins = entry.value.kind === 'map' && sizeOf(entry.value.entries.get('networks')) === 0 && !modeOf(entry.value);
       needsDefault ||= joins;
       const joined = joins && entry.value.kind === 'map' ? withDefault(entry.value) : entry.value;
-      list.set(name, { key: entry.key, value: joined.kind === 'map' ? withDependencies(joined) : joined });
+      list.set(name, { key: entry.key, value: joined.kind === 'map' ? withDefaults(withDependencies(joined)) : joined });
     }
     set(entries, 'services', mapOf(services, list));
   }
@@ -57,6 +57,33 @@ function withDependencies(service: MapNode): MapNode {
     return [name, { key: entry.key, value: mapOf(entry.value, given) }];
   }));
   return mapOf(service, new Map(service.entries).set('depends_on', { key: list.key, value: mapOf(list.value, made) }));
+}
+
+/** What Docker's loader adds to the long syntax where it says less: so both syntaxes come out alike. */
+function withDefaults(service: MapNode): MapNode {
+  const ports = fill(service, 'ports', (port) => ({ ...absent(port, 'mode', 'ingress'), ...absent(port, 'protocol', 'tcp') }));
+  return fill(ports, 'volumes', (volume) => {
+    const type = get(volume, 'type');
+    const bind = get(volume, 'bind');
+    return type?.kind === 'scalar' && type.text === 'bind' && !get(bind, 'create_host_path') ? { bind: mapOf(bind ?? volume, new Map<string, Entry>([...(bind?.kind === 'map' ? bind.entries : []), ['create_host_path', { key: volume, value: scalar(volume, true) }]])) } : {};
+  });
+}
+
+function absent(node: MapNode, key: string, value: string): Readonly<Record<string, string>> {
+  return node.entries.has(key) ? {} : { [key]: value };
+}
+
+function fill(service: MapNode, key: string, more: (item: MapNode) => Readonly<Record<string, Node | string>>): MapNode {
+  const list = service.entries.get(key);
+  if (list?.value.kind !== 'seq') return service;
+  const items = list.value.items.map((item) => {
+    const added = item.kind === 'map' ? Object.entries(more(item)) : [];
+    if (item.kind !== 'map' || added.length === 0) return item;
+    const entries = new Map(item.entries);
+    for (const [name, value] of added) set(entries, name, typeof value === 'string' ? scalar(item, value) : value);
+    return mapOf(item, entries);
+  });
+  return mapOf(service, new Map(service.entries).set(key, { key: list.key, value: { ...list.value, items } }));
 }
 
 function withName(key: string, entry: Entry, stack: string): Entry {

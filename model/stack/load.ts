@@ -34,7 +34,7 @@ export function loadStack(input: LoadInput): LoadResult {
   const sink = new Diagnostics(limits.diagnostics);
   const session: Session = {
     sink, limits, workingDir: resolvePath('/', input.workingDir), home: input.env['HOME'], readFile: input.readFile,
-    budget: { left: limits.nodes }, filesRead: { count: 0 }, marks: { tags: false },
+    budget: { left: limits.nodes }, filesRead: { count: 0 }, marks: { tags: false }, lookups: new Map(),
   };
   const outer = variablesOf(input, session);
   const projectName = input.projectName ?? (outer('COMPOSE_PROJECT_NAME') || undefined) ?? nameInText(input, outer) ?? normaliseName(input.defaultName ?? basename(session.workingDir));

@@ -153,7 +153,7 @@ const service = Type.Object({
     strategy: Type.Union([Type.Literal('spread'), Type.Literal('binpack'), Type.Literal('random')]),
   }, exact),
   ports: Type.Array(Type.Object({
-    target: port, published: Type.Optional(port), protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]),
+    target: port, published: Type.Optional(port), publishedTo: Type.Optional(port), protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]),
     mode: Type.Union([Type.Literal('ingress'), Type.Literal('host')]), hostIp: Type.Optional(text),
   }, exact), { maxItems: 10_000 }),
   networks: Type.Array(Type.Object({ network: name, aliases: strings }, exact)),

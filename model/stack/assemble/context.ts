@@ -17,6 +17,8 @@ export interface Session {
   readonly filesRead: { count: number };
   /** Whether any file has tags for merging: without them there is nothing to settle. */
   readonly marks: { tags: boolean };
+  /** Files that were read with variables of their own, by `include`. */
+  readonly lookups: Map<Source, (name: string) => string | undefined>;
 }
 
 /** The variables and directory that a file is read with. */
@@ -26,6 +28,11 @@ export interface FileContext {
   readonly baseDir: string;
   /** Absolute paths of the files whose `include` led here, outermost first. */
   readonly chain: readonly string[];
+}
+
+/** The variable as the file that it stands in sees it. */
+export function lookupAt({ lookups }: Session, { source }: Mark, outer: (name: string) => string | undefined): (name: string) => string | undefined {
+  return lookups.get(source) ?? outer;
 }
 
 /** A file that the stack names; null when it is absent or cannot be read, and then the sink knows (unless `optional`). */

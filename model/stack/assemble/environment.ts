@@ -2,7 +2,7 @@
 import { parseDotenv } from '../interpolate/dotenv.ts';
 import { get, isNull, mapOf, scalar, type Entry, type MapNode, type Node } from '../parse/tree.ts';
 import { step, type Path } from '../path.ts';
-import { readText, type Session } from './context.ts';
+import { lookupAt, readText, type Session } from './context.ts';
 
 type Lookup = (name: string) => string | undefined;
 
@@ -70,7 +70,7 @@ export class ServiceFiles {
       this.#envFile(entries, file, step(step(path, 'env_file'), index));
     }
     for (const [key, entry] of own?.kind === 'map' ? own.entries : []) {
-      const outer = isNull(entry.value) ? this.#lookup(key) : undefined;
+      const outer = isNull(entry.value) ? lookupAt(this.#session, entry.value, this.#lookup)(key) : undefined;
       entries.set(key, outer === undefined ? entry : { key: entry.key, value: scalar(entry.value, outer) });
     }
     return mapOf(own ?? files ?? service, entries);
@@ -83,9 +83,10 @@ export class ServiceFiles {
     const optional = required?.kind === 'scalar' && required.value === false;
     const source = readText(this.#session, name.text, name, path, optional);
     if (!source) return;
+    const lookup = lookupAt(this.#session, file, this.#lookup);
     const above = (key: string): string | undefined => {
       const value = entries.get(key)?.value;
-      return this.#lookup(key) ?? (value?.kind === 'scalar' && value.value !== null ? value.text : undefined);
+      return lookup(key) ?? (value?.kind === 'scalar' && value.value !== null ? value.text : undefined);
     };
     const format = get(file, 'format') ? 'raw' : 'dotenv';
     for (const [key, value] of parseDotenv(source, format, above, this.#session.limits.interpolated, this.#session.sink)) {
@@ -102,7 +103,7 @@ export class ServiceFiles {
       if (file.kind !== 'scalar') continue;
       const source = readText(this.#session, file.text, file, step(step(path, 'label_file'), index));
       if (!source) continue;
-      for (const [key, value] of parseDotenv(source, 'dotenv', this.#lookup, this.#session.limits.interpolated, this.#session.sink)) {
+      for (const [key, value] of parseDotenv(source, 'dotenv', lookupAt(this.#session, file, this.#lookup), this.#session.limits.interpolated, this.#session.sink)) {
         const node = scalar(file, value ?? '');
         entries.set(key, { key: node, value: node });
       }

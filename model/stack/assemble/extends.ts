@@ -100,6 +100,8 @@ class Resolver {
     }
     const source = readText(session, absolute, at, path);
     if (!source) return null;
+    const own = session.lookups.get(at.source);
+    if (own) session.lookups.set(source, own);
     const context: FileContext = { ...this.#context, baseDir: dirname(absolute) };
     // Of several documents the last that has services counts.
     const services = parseFile(source, context)?.map((tree) => get(tree, 'services')).findLast((node) => node?.kind === 'map');

@@ -48,6 +48,7 @@ function includeOne(item: Node, from: string, where: Path, context: FileContext,
       return null;
     }
     const source = readText(session, absolute, path, where);
+    if (source && variables !== context.variables) session.lookups.set(source, variables.lookup);
     const tree = source && load(source, absolute, { session, variables, baseDir, chain });
     if (tree) whole = whole ? mergeFiles(whole, tree, context) : tree;
   }

@@ -48,6 +48,7 @@ export function conformObject(node: Node, shape: ObjectShape, path: Path | null,
     if (field) {
       const made = conform(entry.value, field.shape, step(path, key), context);
       if (made === entry.value) entries?.set(key, entry);
+      else if (field.shape.kind === 'enum' && made && isNull(made)) entries ??= before(node, key);
       else add((entries ??= before(node, key)), key, entry, made);
     } else if (key.startsWith('x-')) {
       entries?.set(key, entry);
@@ -110,7 +111,7 @@ function conformMap(node: Node, shape: Extract<Shape, { kind: 'map' }>, path: Pa
 
 function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: Path | null, context: ShapeContext): Node | null {
   if (isNull(node)) return empty(node, path, context);
-  if (node.kind === 'map' && shape.pairs !== undefined) return conformList(asList(node, shape.pairs), { kind: 'list', of: shape.of }, path, context);
+  if (node.kind === 'map' && shape.pairs !== undefined) return conformList(asList(node, shape.pairs), { kind: 'list', of: shape.of, ...(shape.entry ? { entry: shape.entry } : {}) }, path, context);
   if (node.kind === 'map' || (node.kind === 'scalar' && shape.single !== true)) {
     const single = node.kind === 'map' && shape.single === true && shape.of.kind === 'object';
     if (!single) return wrong(node, path, context, 'a list');
@@ -132,8 +133,24 @@ function conformList(node: Node, shape: Extract<Shape, { kind: 'list' }>, path: 
     }
     if (!expanded) items.push(scalar(item, null));
   }
+  const kept = shape.merge?.kind === 'unique' && items.length > 1 ? lastOfEach(items, shape.merge.key, path, context) : items;
   const { inset: _, ...mark } = { inset: 0, ...node };
-  return { kind: 'seq', items, source: mark.source, offset: mark.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
+  return { kind: 'seq', items: kept, source: mark.source, offset: mark.offset, ...(node.tag === undefined ? {} : { tag: node.tag }) };
+}
+
+/** Within a file as between files: of two entries for the same thing the later one counts. */
+function lastOfEach(items: readonly Node[], key: (item: Node) => string, path: Path | null, { sink }: ShapeContext): readonly Node[] {
+  const last = new Map<string, Node>();
+  let twice = false;
+  for (const item of items) {
+    const id = isNull(item) ? '' : key(item);
+    if (id !== '' && last.has(id)) {
+      twice = true;
+      sink.warn(item, path, `${nameOf(path)} has two entries for ${quote(id.trim())}; the last one counts`, 'remove the other');
+    }
+    last.set(id === '' ? `\0${last.size}` : id, item);
+  }
+  return twice ? [...last.values()] : items;
 }
 
 /** A string as it is, which a list of strings takes unseen. */

@@ -29,6 +29,8 @@ export function conformScalar(node: ScalarNode, shape: ScalarShape, path: Path |
       return keep(node, value);
     }
     case 'enum':
+      // A variable that is not set asks for nothing.
+      if (text === '') return scalar(node, null);
       return shape.values.includes(text) ? keep(node, text) : fail(`${quote(text)} is none of ${shape.values.join(', ')}`, didYouMean(text, shape.values));
     case 'bool': {
       const value = Object.hasOwn(truths, text.toLowerCase()) ? truths[text.toLowerCase()] : undefined;

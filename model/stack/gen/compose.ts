@@ -238,12 +238,16 @@ export type ComposeServiceDeployPlacement = {
   readonly constraints?: readonly string[];
   /** works: 0 is no limit */
   readonly max_replicas_per_node?: number;
+  /** works: `spread: node.labels.zone`; `type=frontend` or a mapping `type: frontend`, which is a wish */
   readonly preferences?: readonly ComposeServiceDeployPlacementPreferences[];
   readonly [key: `x-${string}`]: Json;
 };
 
 export type ComposeServiceDeployPlacementPreferences = {
-  readonly spread: string;
+  /** works: evenly over the values of a label */
+  readonly spread?: string;
+  /** works: what `type=frontend` and `type: frontend` stand for: a wish, as the constraint `type==~frontend` */
+  readonly 'x-prefer'?: string;
   readonly [key: `x-${string}`]: Json;
 };
 
@@ -398,7 +402,7 @@ export type ComposeServicePorts = {
   /** harmless: only a name for people */
   readonly name?: string;
   readonly protocol?: 'tcp' | 'udp';
-  /** works: one port; without it the master picks a free one */
+  /** works: one port, or a range of which the master picks a free one; without it any free one */
   readonly published?: string;
   readonly target: number;
   readonly [key: `x-${string}`]: Json;

@@ -1,6 +1,6 @@
 /**
  * `.env` and `env_file` files. Values without quotes and in double quotes are interpolated, those in single quotes are not;
- * double quotes know \n \r \t \\ \" \$; a comment needs a space before its #. Quoted values may span lines. `KEY` alone takes
+ * double quotes know \n \r \t \\ \" \$ and the shell's other escapes; a comment needs a space before its #. Quoted values may span lines. `KEY` alone takes
  * the value from outside. `export ` before a key is allowed, and `KEY: value`.
  */
 import type { Diagnostics } from '../diagnostics.ts';
@@ -9,7 +9,8 @@ import { expand } from './template.ts';
 
 export type EnvFormat = 'dotenv' | 'raw';
 
-const keyShape = /[A-Za-z_][A-Za-z0-9_.-]*/y;
+/** Compose takes letters and digits of all scripts, and `a[1]`. */
+const keyShape = /[\p{L}\p{N}_][\p{L}\p{N}_.\-[\]]*/uy;
 
 /**
  * The variables of the file in its order; a null value is a bare key that nobody outside sets. `lookup` is what interpolation
@@ -122,8 +123,10 @@ function closingQuote(text: string, open: number): number {
   return -1;
 }
 
-/** `\$` becomes `$$`, which interpolation turns into a dollar. */
+const escapes: Readonly<Record<string, string>> = { a: '\u0007', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', '\\': '\\', '"': '"', $: '$$' };
+
+/** `\$` becomes `$$`, which interpolation turns into a dollar; `\0` and three digits are a character. */
 function unescape(text: string): string {
-  const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '"': '"', $: '$$' };
-  return text.replace(/\\(.)/gs, (whole, character: string) => escapes[character] ?? whole);
+  return text.replace(/\\(?:0([0-3]?[0-7]{1,2})|(.))/gs, (whole, octal: string | undefined, character: string | undefined) =>
+    octal === undefined ? (Object.hasOwn(escapes, character ?? '') ? escapes[character ?? ''] ?? whole : whole) : String.fromCharCode(Number.parseInt(octal, 8)));
 }

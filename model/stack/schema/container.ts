@@ -54,7 +54,7 @@ export const containerKeys: Readonly<Record<string, Field>> = {
   labels: works(labels, '`com.docker.swarm.constraints` of a service places it'),
   logging: works(object({
     driver: refused(string, 'logs stay on the nodes, for `tsorch logs`', 'remove it, or collect the files by a global service', ['json-file', 'local']),
-    options: works(options, '`max-size` times `max-file` is kept of the output of each attempt; others change nothing (with a warning)'),
+    options: works(labels, '`max-size` times `max-file` is kept of the output of each attempt; others change nothing (with a warning)'),
   }, { unlessDiffers: 'driver' }), 'json-file and local: the logs that `tsorch logs` shows'),
   mem_limit: works({ kind: 'bytes', free: true }, 'the same as deploy.resources.limits.memory'),
   mem_reservation: works(bytes, 'the same as deploy.resources.reservations.memory'),

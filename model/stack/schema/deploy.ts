@@ -1,5 +1,6 @@
 /** `services.*.deploy`. */
 import { genericResources, reservedDevices } from './devices.ts';
+import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
 import { bytes, count, duration, labels, list, object, string, works, type Shape } from './shape.ts';
 
 const ratio: Shape = { kind: 'number', min: 0, max: 1 };
@@ -17,6 +18,12 @@ const update = object({
 
 const rollback = object({ ...update.keys, failure_action: works({ kind: 'enum', values: ['pause', 'continue'] }) });
 
+/** `datacenter=us-east`, as the deploy specification has it. */
+function expandPreference(node: ScalarNode): readonly Node[] {
+  const spread = /^\s*spread\s*=\s*(?=[^=])/i.exec(node.text)?.[0].length;
+  return [map(node, [spread === undefined ? ['x-prefer', node] : ['spread', scalar(node, node.text.slice(spread).trim())]])];
+}
+
 export const resources = object({
   limits: works(object({ cpus: works(cpus), memory: works(bytes), pids: works({ kind: 'int', min: -1 }) })),
   reservations: works(object({
@@ -33,7 +40,7 @@ export const deploy = object({
   mode: works({ kind: 'enum', values: ['replicated', 'global', 'replicated-job', 'global-job'] }),
   placement: works(object({
     constraints: works(list(string, { pairs: '==' }), '`node.labels.type == frontend`, or shorter `type==frontend`, `type=frontend`, or a mapping `type: frontend`'),
-    preferences: works(list(object({ spread: works(string) }, { required: ['spread'] }))),
+    preferences: works(list(object({ spread: works(string, 'evenly over the values of a label'), 'x-prefer': works(string, 'what `type=frontend` and `type: frontend` stand for: a wish, as the constraint `type==~frontend`') }), { entry: expandPreference, pairs: '=' }), '`spread: node.labels.zone`; `type=frontend` or a mapping `type: frontend`, which is a wish'),
     max_replicas_per_node: works(count, '0 is no limit'),
   })),
   replicas: works(count),

@@ -8,7 +8,7 @@ const port = object({
   mode: works({ kind: 'enum', values: ['ingress', 'host'] }, 'ingress: the port answers on every node; host: only where a pod runs'),
   host_ip: works(string),
   target: works({ kind: 'int', min: 1, max: 65_535 }),
-  published: works(string, 'one port; without it the master picks a free one'),
+  published: works(string, 'one port, or a range of which the master picks a free one; without it any free one'),
   protocol: works({ kind: 'enum', values: ['tcp', 'udp'] }),
   app_protocol: harmless(string, 'only a note for people'),
 }, { required: ['target'] });

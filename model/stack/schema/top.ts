@@ -1,8 +1,10 @@
 /** The top level of a stack file, and what is defined there besides services. */
 import { stackLimits } from '../../limits.ts';
+import { driverName } from '../../volumes.ts';
 import { service } from './service.ts';
-import { any, bool, harmless, labels, list, object, options, path, refused, string, stringOrList, works, type Field, type Shape } from './shape.ts';
-import { map, scalar, type Node, type ScalarNode } from '../parse/tree.ts';
+import { any, bool, harmless, labels, list, object, options, path, refused, string, stringOrList, works, type Field, type Shape, type ShapeContext } from './shape.ts';
+import { get, map, mapOf, scalar, type MapNode, type Node, type ScalarNode } from '../parse/tree.ts';
+import { resolvePath } from '../values/paths.ts';
 
 /** What Compose allows; what may be a name in the cluster is checked when the specs are made. */
 export const resourceName = /^[a-zA-Z0-9._-]+$/;
@@ -30,7 +32,19 @@ const volume = object({
   labels: works(labels),
   name: works(string),
   'x-per-replica': works(bool, 'every slot of a service that mounts it has a volume of its own, `NAME.SLOT`'),
-}, { nullable: true });
+}, { nullable: true, finish: resolveDevice });
+
+/** `o: bind` makes a directory of the host a volume: its path is one like any other. */
+function resolveDevice(node: MapNode, { baseDir, home }: ShapeContext): MapNode {
+  const opts = node.entries.get('driver_opts');
+  const device = get(opts?.value, 'device');
+  const o = get(opts?.value, 'o');
+  const driver = get(node, 'driver');
+  if (opts?.value.kind !== 'map' || device?.kind !== 'scalar' || device.text === '' || o?.kind !== 'scalar' || !o.text.split(',').includes('bind') || (driver?.kind === 'scalar' && driverName(driver.text) !== 'local')) return node;
+  const entry = opts.value.entries.get('device');
+  const made = new Map(opts.value.entries).set('device', { key: entry?.key ?? device, value: scalar(device, resolvePath(baseDir, device.text, home)) });
+  return mapOf(node, new Map(node.entries).set('driver_opts', { key: opts.key, value: mapOf(opts.value, made, opts.value.tag) }), node.tag);
+}
 
 const secret = object({
   driver: refused(string, 'secrets are kept by the master', 'use file or environment'),

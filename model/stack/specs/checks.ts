@@ -32,7 +32,8 @@ export function checkPorts(services: Readonly<Record<string, ServiceSpec>>, at: 
   const taken = new Map<string, { readonly service: string; readonly ip: string; readonly mode: string }[]>();
   for (const [name, service] of Object.entries(services)) {
     for (const port of service.ports) {
-      if (port.published === undefined) continue;
+      // Of a range the master takes a free one.
+      if (port.published === undefined || port.publishedTo !== undefined) continue;
       const key = `${port.published}/${port.protocol}`;
       const ip = port.hostIp === undefined || port.hostIp === '0.0.0.0' || port.hostIp === '::' ? '' : port.hostIp;
       const holders = taken.get(key) ?? [];

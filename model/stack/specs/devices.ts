@@ -68,7 +68,8 @@ interface Requested {
 function requested(item: Reader): readonly Requested[] {
   const named = (names: readonly string[], gpu: boolean): readonly Requested[] => names.map((name) => ({ name, gpu }));
   const capabilities = item.strings('capabilities') ?? [];
-  const driver = item.text('driver') || 'nvidia';
+  // Capabilities of one driver's begin with its name: nvidia-compute.
+  const driver = item.text('driver') || Object.keys(vendors).find((name) => capabilities.some((one) => one.startsWith(`${name}-`))) || 'nvidia';
   const ids = item.strings('device_ids');
   const count = item.number('count');
   if (ids && count !== undefined) item.at('count').error('count and device_ids exclude each other', 'keep one of them');
@@ -84,7 +85,7 @@ function requested(item: Reader): readonly Requested[] {
     item.at('driver').error(`there is no device driver ${JSON.stringify(driver)}`, `the drivers are ${Object.keys(vendors).join(', ')}; any other device by driver: cdi and device_ids`);
     return [];
   }
-  if (!item.has('driver') && capabilities.length > 0 && !capabilities.some((one) => ['gpu', 'nvidia', 'compute', 'utility', 'graphics', 'video', 'display', 'ngx', 'compat32'].includes(one))) {
+  if (!item.has('driver') && capabilities.length > 0 && !capabilities.some((one) => one.startsWith(`${driver}-`) || ['gpu', 'nvidia', 'compute', 'utility', 'graphics', 'video', 'display', 'ngx', 'compat32'].includes(one))) {
     item.at('capabilities').error(`no driver is known for ${capabilities.join(', ')}`, 'name it with driver, or the devices by driver: cdi and device_ids');
     return [];
   }

@@ -14,7 +14,7 @@ export function imageProblem(reference: string): string | null {
   if (tag !== undefined && !/^\w[\w.-]{0,127}$/.test(tag)) return tag === '' ? 'the tag after the colon is missing' : `${JSON.stringify(tag)} is no tag`;
   const parts = (colon < 0 ? name : name.slice(0, colon)).split('/');
   const host = parts.length > 1 && /[.:]|^localhost$/.test(parts[0] ?? '') ? parts.shift() : undefined;
-  if (host !== undefined && !/^[A-Za-z0-9.-]+(:\d+)?$/.test(host)) return `${JSON.stringify(host)} is no registry's address`;
+  if (host !== undefined && !/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?$/.test(host)) return `${JSON.stringify(host)} is no registry's address`;
   const bad = parts.find((part) => !/^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/.test(part));
   if (bad === undefined) return null;
   return /[A-Z]/.test(bad) ? `${JSON.stringify(bad)} must be in small letters` : bad === '' ? 'there is nothing between two slashes' : `${JSON.stringify(bad)} is no image's name`;

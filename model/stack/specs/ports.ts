@@ -1,5 +1,6 @@
 /** `ports`, in long syntax by now, and `published` as a number. */
 import type { PortSpec } from '../../spec.ts';
+import { parseRange } from '../schema/short/ports.ts';
 import { isAddress } from '../values/address.ts';
 import type { Reader } from './reader.ts';
 
@@ -17,28 +18,23 @@ export function makePorts(service: Reader, taken: Set<string>): readonly PortSpe
     if (hostIp !== undefined && hostIp !== '' && !isAddress(hostIp)) item.at('host_ip').error(`${JSON.stringify(hostIp)} is no IP address`);
     const port: PortSpec = {
       target, protocol, mode,
-      ...(published === undefined ? {} : { published }),
+      ...published,
       ...(hostIp === undefined || hostIp === '' ? {} : { hostIp }),
     };
     const key = JSON.stringify(port);
-    if (taken.has(key)) item.error(`port ${published ?? ''}${published === undefined ? '' : ':'}${target}/${protocol} is listed twice`);
+    if (taken.has(key)) item.error(`port ${item.text('published') ? `${item.text('published')}:` : ''}${target}/${protocol} is listed twice`);
     else made.push(port);
     taken.add(key);
   }
   return made;
 }
 
-/** Undefined: the master picks one. Null: it is wrong. */
-function publishedOf(item: Reader): number | undefined | null {
+/** Nothing: the master picks one. Null: it is wrong. */
+function publishedOf(item: Reader): Pick<PortSpec, 'published' | 'publishedTo'> | null {
   const text = item.text('published');
-  if (text === undefined || text === '' || text === '0') return undefined;
-  const at = item.at('published');
-  if (/^\d{1,5}-\d{1,5}$/.test(text)) {
-    at.error('a range of host ports for one container port is not supported', 'name one host port, or none to get a free one');
-    return null;
-  }
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port >= 1 && port <= 65_535) return port;
-  at.error(`ports go from 1 to 65535, not ${JSON.stringify(text)}`);
+  if (text === undefined || text === '' || text === '0') return {};
+  const range = parseRange(text);
+  if (typeof range !== 'string') return range.from === range.to ? { published: range.from } : { published: range.from, publishedTo: range.to };
+  item.at('published').error(/^\d{1,5}$/.test(text) || range.includes(' range') ? range : `ports go from 1 to 65535, not ${JSON.stringify(text)}`);
   return null;
 }

@@ -1,7 +1,7 @@
 /** Networks, volumes, secrets and configs of the top level. */
 import type { FileObjectSpec, NetworkSpec, VolumeSpec } from '../../spec.ts';
 import { driverName, localOptionsProblem } from '../../volumes.ts';
-import { displayPath, readBytes, type Session } from '../assemble/context.ts';
+import { displayPath, lookupAt, readBytes, type Session } from '../assemble/context.ts';
 import { Source } from '../parse/source.ts';
 import { inside, scalar, type Mark } from '../parse/tree.ts';
 import { syntaxProblem } from '../../template/swarm.ts';
@@ -125,7 +125,7 @@ function contentOf(of: Reader, source: string, session: Session, lookup: (name: 
     const content = readBytes(session, text, at.mark, at.path);
     return typeof content === 'string' ? new TextEncoder().encode(content) : content;
   }
-  const value = lookup(text);
+  const value = lookupAt(session, at.node ?? at.mark, lookup)(text);
   if (value === undefined) at.error(`the variable ${text} is not set`, `set ${text} in the environment or in .env`);
   return value === undefined ? null : new TextEncoder().encode(value);
 }

@@ -99,9 +99,7 @@ function labelsOf(name: string, context: StackContext): ServiceSpec['labels'] {
 function makeHosts(hosts: Reader): PodTemplate['extraHosts'] {
   return hosts.children().flatMap(([name, item]) => item.items().flatMap((address) => {
     if (address.node?.kind !== 'scalar') return [];
-    const ip = address.node.text;
-    if (ip === 'host-gateway') address.error('host-gateway is not supported yet', 'write the address of a node');
-    return [{ name, ip }];
+    return [{ name, ip: address.node.text }];
   }));
 }
 

@@ -36,15 +36,13 @@ export function expandPort(node: ScalarNode, path: Path | null, { sink }: ShapeC
   const published = publishedText === '' ? undefined : parseRange(publishedText);
   if (typeof published === 'string') return fail(published, split + 1);
   const size = target.to - target.from;
-  if (published && published.to - published.from !== size) {
-    return fail(size === 0 ? 'a range of host ports for one container port is not supported' : 'the two ranges differ in length', 0,
-      size === 0 ? 'name one host port, or none to get a free one' : undefined);
-  }
+  if (published && size > 0 && published.to - published.from !== size) return fail('the two ranges differ in length');
   return Array.from({ length: size + 1 }, (_, index) => {
     const entries: [string, Node][] = [['mode', scalar(node, 'ingress')]];
     if (ip !== undefined) entries.push(['host_ip', scalar(node, ip)]);
     entries.push(['target', scalar(node, target.from + index)]);
-    if (published) entries.push(['published', scalar(node, String(published.from + index))]);
+    // A range for one port: any free one of it.
+    if (published) entries.push(['published', scalar(node, size === 0 ? publishedText : String(published.from + index))]);
     entries.push(['protocol', scalar(node, protocol)]);
     return map(node, entries);
   });

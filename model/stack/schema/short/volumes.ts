@@ -14,7 +14,7 @@ export function expandVolume(node: ScalarNode, path: Path | null, context: Shape
   };
   // `v:/data` is a volume called v; `C:/data:/data` is not.
   if (/^[A-Za-z]:(\\|\/[^:]*:[/A-Za-z]:?[\\/])|^\\\\/.test(node.text)) return fail('Windows paths do not exist on Linux hosts', 0, 'write the path on the host, such as /srv/data');
-  const parts = node.text.split(':');
+  const parts = splitVolume(node.text);
   if (parts.includes('')) return fail(node.text === '' ? 'the volume is empty' : 'there is nothing between two colons', 0, 'write SOURCE:TARGET[:ro]');
   if (parts.length > 3) return fail('too many colons', 0, 'write SOURCE:TARGET[:ro]; a path with a colon needs the long syntax');
   const [first = '', second, optionText] = parts;
@@ -29,7 +29,8 @@ export function expandVolume(node: ScalarNode, path: Path | null, context: Shape
   const bindOptions: [string, Node][] = bind ? [['create_host_path', scalar(node, true)]] : [];
   const volumeOptions: [string, Node][] = [];
   for (const option of optionText?.split(',') ?? []) {
-    if (option === 'ro' || option === 'rw') entries.push(['read_only', scalar(node, option === 'ro')]);
+    if (option === 'rw') continue;
+    if (option === 'ro') entries.push(['read_only', scalar(node, true)]);
     else if (option === 'nocopy' && !bind) volumeOptions.push(['nocopy', scalar(node, true)]);
     else if (propagations.includes(option) && bind) bindOptions.push(['propagation', scalar(node, option)]);
     else if ((option === 'z' || option === 'Z') && bind) bindOptions.push(['selinux', scalar(node, option)]);
@@ -43,6 +44,17 @@ export function expandVolume(node: ScalarNode, path: Path | null, context: Shape
   if (bind) entries.push(['bind', map(node, bindOptions)]);
   if (volumeOptions.length > 0) entries.push(['volume', map(node, volumeOptions)]);
   return [map(node, entries)];
+}
+
+/** At the colons; a path of a device may have some of its own, `/dev/usb-0:1.3:/dev/usb`: then at the one before a slash. */
+function splitVolume(text: string): readonly string[] {
+  const parts = text.split(':');
+  const target = text.indexOf(':/', 1);
+  if (parts.length <= 3 || target < 0 || !text.startsWith('/') || !text.slice(0, target).includes(':')) return parts;
+  const rest = text.slice(target + 1);
+  const last = rest.lastIndexOf(':');
+  const isOptions = last >= 0 && rest.slice(last + 1).split(',').every((option) => ['ro', 'rw', 'z', 'Z', ...propagations, ...consistencies].includes(option));
+  return isOptions ? [text.slice(0, target), rest.slice(0, last), rest.slice(last + 1)] : [text.slice(0, target), rest];
 }
 
 /** `vendor.com/class=name`, by which hosts find a device in their CDI files. */

@@ -29,6 +29,12 @@ export function makePlacement(service: Reader, context: StackContext): Placement
     // The deploy specification writes labels with one equals sign.
     if (item.node?.kind === 'scalar') take(item, item.node.text.replace(/^([a-z0-9_-]+)=(?=[^=~!])/i, '$1=='), 'auto');
   }
+  for (const item of placement.at('preferences').items()) {
+    const wish = item.text('x-prefer');
+    if (wish === undefined) continue;
+    // A preference is a constraint that may be given up.
+    take(item.at('x-prefer'), wish.replace(/^(\s*[^=!~]+?)\s*([=!]?=)\s*~?/, (_, key: string, op: string) => `${key}${op === '!=' ? '!=' : '=='}~`), 'auto');
+  }
   for (const { kind, text, at, inset } of classicExpressions(service)) {
     switch (kind) {
       case 'constraint': take(at, text, 'classic', inset); break;

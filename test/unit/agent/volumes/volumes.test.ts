@@ -181,16 +181,16 @@ describe('name files', () => {
 
   test('with everything a template can say', () => {
     const all = files({
-      template: { hostname: 'db', domainname: 'shop.test', extraHosts: [{ name: 'out', ip: '192.0.2.9' }], dns: ['192.0.2.1', '192.0.2.2', '192.0.2.3'], dnsSearch: ['a.test', 'b.test'], dnsOptions: ['ndots:2', 'use-vc'] },
+      template: { hostname: 'db', domainname: 'shop.test', extraHosts: [{ name: 'out', ip: '192.0.2.9' }, { name: 'here', ip: 'host-gateway' }], dns: ['192.0.2.1', '192.0.2.2', '192.0.2.3'], dnsSearch: ['a.test', 'b.test'], dnsOptions: ['ndots:2', 'use-vc'] },
     });
     expect(all.resolvConf).toBe('nameserver 169.254.1.1\nnameserver 192.0.2.1\nnameserver 192.0.2.2\nsearch a.test b.test\noptions timeout:1 attempts:5 ndots:2 use-vc\n');
-    expect(all.hosts).toContain('192.0.2.9\tout\n10.32.1.2\tdb.shop.test db\n');
+    expect(all.hosts).toContain('192.0.2.9\tout\n169.254.1.1\there\n10.32.1.2\tdb.shop.test db\n');
   });
 
   test("pods on the host's network keep its files, and add theirs", () => {
     expect(files({ template: { networkMode: 'host' } })).toMatchObject({ resolvConf: host.resolvConf, hosts: host.hosts });
-    const own = files({ template: { networkMode: 'host', dnsSearch: ['a.test'], extraHosts: [{ name: 'x', ip: '192.0.2.9' }] } });
-    expect([own.resolvConf, own.hosts]).toEqual(['nameserver 192.0.2.53\nsearch a.test\n', '127.0.0.1 localhost\n192.0.2.9\tx\n']);
+    const own = files({ template: { networkMode: 'host', dnsSearch: ['a.test'], extraHosts: [{ name: 'x', ip: '192.0.2.9' }, { name: 'here', ip: 'host-gateway' }] } });
+    expect([own.resolvConf, own.hosts]).toEqual(['nameserver 192.0.2.53\nsearch a.test\n', '127.0.0.1 localhost\n192.0.2.9\tx\n127.0.0.1\there\n']);
   });
 
   test('host names of global pods are names', () => {

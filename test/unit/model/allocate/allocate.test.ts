@@ -130,6 +130,10 @@ describe('ports', () => {
     { name: 'kept', specs: [spec(80)], existing: [{ target: 80, published: 30_500, protocol: 'tcp', mode: 'ingress' }], expected: { ok: [expect.objectContaining({ published: 30_500 })] } },
     { name: 'not kept once chosen by hand before', specs: [spec(80)], existing: [{ target: 80, published: 8080, protocol: 'tcp', mode: 'ingress' }], expected: { ok: [expect.objectContaining({ published: 30_000 })] } },
     { name: 'a chosen number wins over a picked one', specs: [spec(80), spec(81, 30_000)], expected: { ok: [expect.objectContaining({ published: 30_001 }), expect.objectContaining({ published: 30_000 })] } },
+    { name: 'of the file\'s range, past others', specs: [spec(80, 8000, { publishedTo: 8010 }), spec(81, 8000)], others: [owner('a', 8001)], expected: { ok: [expect.objectContaining({ published: 8002 }), expect.objectContaining({ published: 8000 })] } },
+    { name: 'kept in the file\'s range', specs: [spec(80, 8000, { publishedTo: 8010 })], existing: [{ target: 80, published: 8005, protocol: 'tcp', mode: 'ingress' }], expected: { ok: [expect.objectContaining({ published: 8005 })] } },
+    { name: 'not kept outside of it', specs: [spec(80, 8000, { publishedTo: 8010 })], existing: [{ target: 80, published: 8011, protocol: 'tcp', mode: 'ingress' }], expected: { ok: [expect.objectContaining({ published: 8000 })] } },
+    { name: 'the file\'s range is full', specs: [spec(80, 8000, { publishedTo: 8001, mode: 'host' })], others: [owner('a', 8000), owner('a', 8001, { mode: 'host' })], expected: { exhausted: 'no port from 8000 to 8001 is free for tcp 80 of shop_web' } },
     {
       name: 'exhausted', specs: [spec(80)], others: Array.from({ length: portRange.last - portRange.first + 1 }, (_, index) => owner('a', portRange.first + index)),
       expected: { exhausted: 'no port from 30000 to 32767 is free for tcp 80 of shop_web' },

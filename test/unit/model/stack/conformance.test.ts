@@ -3,6 +3,7 @@
  * Each row: what is written, where to look, what must be there.
  */
 import { describe, expect, test } from 'vitest';
+import { printCompose } from '../../../../model/stack/load.ts';
 import type { Json } from '../../../../model/stack/types.ts';
 import { errorsOf, load, webStack, type Options } from './load.ts';
 
@@ -29,7 +30,7 @@ describe('merging two files', () => {
     ['healthcheck.test', 'healthcheck: { test: [CMD, a], retries: 2 }', 'healthcheck: { test: b }', 'healthcheck', { test: ['CMD-SHELL', 'b'], retries: 2 }],
     ['volumes by target', 'volumes: [foo:/work]\n', 'volumes: ["bar:/work", "foo:/more"]', 'volumes', [{ type: 'volume', source: 'bar', target: '/work' }, { type: 'volume', source: 'foo', target: '/more' }]],
     ['volumes, long over short', 'volumes: ["./a:/work"]', 'volumes: [{ type: volume, source: foo, target: /work, read_only: true }]', 'volumes', [{ type: 'volume', source: 'foo', target: '/work', read_only: true }]],
-    ['ports that are the same', 'ports: ["8080:80"]', 'ports: [{ target: 80, published: "8080", mode: host }]', 'ports', [{ target: 80, published: '8080', mode: 'host' }]],
+    ['ports that are the same', 'ports: ["8080:80"]', 'ports: [{ target: 80, published: "8080", mode: host }]', 'ports', [{ target: 80, published: '8080', mode: 'host', protocol: 'tcp' }]],
     ['ports that differ', 'ports: ["8080:80"]', 'ports: ["8081:80", "8080:80/udp", "127.0.0.1:8082:80"]', 'ports', [port(80, '8080'), port(80, '8081'), { ...port(80, '8080'), protocol: 'udp' }, { mode: 'ingress', host_ip: '127.0.0.1', target: 80, published: '8082', protocol: 'tcp' }]],
     ['secrets by target', 'secrets: [s, { source: s, target: other }]', 'secrets: [{ source: t, target: /run/secrets/s, mode: 0400 }]', 'secrets', [{ source: 't', target: '/run/secrets/s', mode: 0o400 }, { source: 's', target: 'other' }]],
     ['configs by target', 'configs: [c]', 'configs: [{ source: c, target: /c, mode: 0400 }]', 'configs', [{ source: 'c', target: '/c', mode: 0o400 }]],
@@ -129,6 +130,21 @@ describe('include', () => {
   });
 });
 
+describe('include and variables of its own', () => {
+  const on = {
+    '/work/shop/child/compose.yaml': 'services:\n  in: { image: x, environment: [BARE, OUT], env_file: [e.env], secrets: [s], extends: { file: base.yml, service: b } }\nsecrets: { s: { environment: MY_SECRET }, f: { file: "${FILE}" } }',
+    '/work/shop/child/base.yml': 'services: { b: { image: b, environment: [DEEP] } }', '/work/shop/child/e.env': 'E=$BARE\n', '/work/shop/child/f.txt': 'file', '/work/shop/secret.env': 'MY_SECRET=this-is-secret\nBARE=bare\nFILE=f.txt\nDEEP=deep\nOUT=inner\n',
+  };
+  const text = 'include: [{ path: child/compose.yaml, env_file: [secret.env] }]\nservices: { web: { image: w, environment: [BARE] } }';
+  test('fill in all that its files leave open, and nothing of the others', () => {
+    const result = load(text, { on, env: { OUT: 'outer' } });
+    const stack = result.ok ? result.stack : undefined;
+    expect(stack?.services['in']?.template.containers[0]?.env).toEqual({ DEEP: 'deep', BARE: 'bare', OUT: 'outer', E: 'bare' });
+    expect(stack?.services['web']?.template.containers[0]?.env).toEqual({ BARE: null });
+    expect(Object.values(stack?.secrets ?? {}).map(({ content }) => Buffer.from(content ?? '', 'base64').toString())).toEqual(['this-is-secret', 'file']);
+  });
+});
+
 describe('interpolation', () => {
   const env = { A: 'a', EMPTY: '', N: '3', B: 'x y' };
   test.each<[string, string]>([
@@ -179,13 +195,19 @@ describe('short and long syntaxes', () => {
     ['ports: ["127.0.0.1:8001:8001"]', 'ports', [{ mode: 'ingress', host_ip: '127.0.0.1', target: 8001, published: '8001', protocol: 'tcp' }]], ['ports: ["::1:6000:6000"]', 'ports.0.host_ip', '::1'], ['ports: ["[::1]:6001:6001"]', 'ports.0.host_ip', '::1'], ['ports: ["6060:6060/udp"]', 'ports.0.protocol', 'udp'],
     ['ports: ["127.0.0.1:5000-5001:6000-6001"]', 'ports.1', { mode: 'ingress', host_ip: '127.0.0.1', target: 6001, published: '5001', protocol: 'tcp' }], ['ports: [{ name: w, target: 80, host_ip: 127.0.0.1, published: 8080, protocol: tcp, app_protocol: http, mode: host }]', 'ports.0', { name: 'w', target: 80, host_ip: '127.0.0.1', published: '8080', protocol: 'tcp', app_protocol: 'http', mode: 'host' }],
     ['volumes: [/d]', 'volumes', [{ type: 'volume', target: '/d' }]], ['volumes: ["foo:/d"]', 'volumes', [{ type: 'volume', source: 'foo', target: '/d' }]], ['volumes: ["foo:/d:ro"]', 'volumes.0.read_only', true], ['volumes: ["./d:/d"]', 'volumes', [{ type: 'bind', source: '/work/shop/d', target: '/d', bind: { create_host_path: true } }]],
-    ['volumes: ["../d:/d:z"]', 'volumes.0', { type: 'bind', source: '/work/d', target: '/d', bind: { create_host_path: true, selinux: 'z' } }], ['volumes: ["/abs/../d:/d:rw,rslave"]', 'volumes.0', { type: 'bind', source: '/d', target: '/d', read_only: false, bind: { create_host_path: true, propagation: 'rslave' } }],
+    ['volumes: ["../d:/d:z"]', 'volumes.0', { type: 'bind', source: '/work/d', target: '/d', bind: { create_host_path: true, selinux: 'z' } }], ['volumes: ["/abs/../d:/d:rw,rslave"]', 'volumes.0', { type: 'bind', source: '/d', target: '/d', bind: { create_host_path: true, propagation: 'rslave' } }],
     ['volumes: [{ type: bind, source: ./x, target: /d, bind: { create_host_path: false } }]', 'volumes.0', { type: 'bind', source: '/work/shop/x', target: '/d', bind: { create_host_path: false } }], ['volumes: [{ type: tmpfs, target: /d, tmpfs: { size: 1gb, mode: 0o700 } }]', 'volumes.0.tmpfs', { size: '1073741824', mode: 0o700 }],
     ['secrets: [s]', 'secrets', [{ source: 's' }]], ['secrets: [{ source: s, target: x, uid: "103", gid: "103", mode: 0o440 }]', 'secrets', [{ source: 's', target: 'x', uid: '103', gid: '103', mode: 0o440 }]], ['configs: [{ source: c, mode: "0444" }]', 'configs', [{ source: 'c', mode: 0o444 }]],
     ['networks: [n]', 'networks', { n: {} }], ['networks: { n: }', 'networks', { n: {} }], ['networks: []', 'networks', { default: {} }], ['depends_on: [a]', 'depends_on', { a: { condition: 'service_started', required: true } }], ['depends_on: { a: { condition: service_completed_successfully, required: false } }', 'depends_on', { a: { condition: 'service_completed_successfully', required: false } }],
     ['ulimits: { nproc: 65535, nofile: { soft: 20000, hard: 40000 } }', 'ulimits', { nproc: { soft: 65535, hard: 65535 }, nofile: { soft: 20000, hard: 40000 } }], ['sysctls: [net.core.somaxconn=1024]', 'sysctls', { 'net.core.somaxconn': '1024' }], ['devices: ["/dev/ttyUSB0:/dev/x:rw"]', 'devices', [{ source: '/dev/ttyUSB0', target: '/dev/x', permissions: 'rw' }]],
     ['extra_hosts: ["a=1.1.1.1", "b:2.2.2.2", "c=[::1]", "d:::1"]', 'extra_hosts', { a: ['1.1.1.1'], b: ['2.2.2.2'], c: ['::1'], d: ['::1'] }], ['tmpfs: /run', 'tmpfs', ['/run']], ['dns_search: example.com', 'dns_search', ['example.com']], ['annotations: [a=b]', 'annotations', { a: 'b' }], ['labels: [a, "b=c=d"]', 'labels', { a: '', b: 'c=d' }],
     ['command: bundle exec thin -p 3000', 'command', ['bundle', 'exec', 'thin', '-p', '3000']], ['command: /bin/sh -c \'echo "hello $$HOSTNAME"\'', 'command', ['/bin/sh', '-c', 'echo "hello $HOSTNAME"']], ['command: ""', 'command', []], ['command: []', 'command', []], ['command:', 'command', undefined as unknown as Json], ['entrypoint: ["a"]', 'entrypoint', ['a']],
+    ['ports: ["8000-9000:80"]', 'ports', [port(80, '8000-9000')]], ['ports: [{ target: 80, published: "8083-9000" }]', 'ports', [port(80, '8083-9000')]], ['ports: [{ target: 80 }]', 'ports', [port(80)]], ['volumes: [{ type: bind, source: ./x, target: /d }]', 'volumes.0.bind', { create_host_path: true }], ['volumes: ["foo:/d:rw"]', 'volumes', [{ type: 'volume', source: 'foo', target: '/d' }]],
+    ['volumes: ["/dev/usb-0:1.3:1.0-port0:/dev/usb-0:1.3:1.0-port0"]', 'volumes.0', { type: 'bind', source: '/dev/usb-0:1.3:1.0-port0', target: '/dev/usb-0:1.3:1.0-port0', bind: { create_host_path: true } }], ['volumes: ["/dev/a:b:c:/d:ro,z"]', 'volumes.0', { type: 'bind', source: '/dev/a:b:c', target: '/d', read_only: true, bind: { create_host_path: true, selinux: 'z' } }],
+    ['gpus: all', 'gpus', [{ count: -1 }]], ['gpus: [{ driver: nvidia, count: 2, capabilities: [gpu] }]', 'gpus', [{ driver: 'nvidia', count: 2, capabilities: ['gpu'] }]], ['devices: ["vendor1.com/device=gpu"]', 'devices', [{ source: 'vendor1.com/device=gpu' }]], ['cpu_rt_runtime: "400ms"', 'cpu_rt_runtime', 400_000], ['cpu_rt_period: 11000', 'cpu_rt_period', 11_000], ['storage_opt: { size: 1G }', 'storage_opt', { size: '1G' }],
+    ['post_start: [{ command: ./x.sh, user: root, privileged: true, environment: [FOO=BAR] }]', 'post_start', [{ command: ['./x.sh'], user: 'root', privileged: true, environment: { FOO: 'BAR' } }]], ['pre_start: [{ image: busybox, command: [a], per_replica: true }]', 'pre_start', [{ image: 'busybox', command: ['a'], per_replica: true }]], ['blkio_config: { weight: 300, device_read_bps: [{ path: /dev/sdb, rate: 12mb }], device_read_iops: [{ path: /dev/sdb, rate: 120 }] }', 'blkio_config', { weight: 300, device_read_bps: [{ path: '/dev/sdb', rate: '12582912' }], device_read_iops: [{ path: '/dev/sdb', rate: 120 }] }],
+    ['extra_hosts: ["h=host-gateway"]', 'extra_hosts', { h: ['host-gateway'] }], ['expose: ["3000", 8000, "8080-8085/tcp"]', 'expose', ['3000', '8000', '8080-8085/tcp']], ['deploy: { placement: { preferences: [{ spread: node.labels.zone }, "spread=rack"] } }', 'deploy.placement.preferences', [{ spread: 'node.labels.zone' }, { spread: 'rack' }]], ['logging: { driver: json-file, options: { tag: } }', 'logging.options', { tag: '' }],
+    ['cgroup: "${X:-}"\nuts: "${X:-}"\nuserns_mode: ""', 'cgroup', undefined as unknown as Json], ['mem_swappiness: "60"', 'mem_swappiness', 60], ['group_add: [mail, 1000]', 'group_add', ['mail', '1000']], ['image: my_private.registry:5000/redis@sha256:0ed5d5928d4737458944eb604cc8509e245c3e19d02ad83935398bc4b991aac7', 'image', 'my_private.registry:5000/redis@sha256:0ed5d5928d4737458944eb604cc8509e245c3e19d02ad83935398bc4b991aac7'], ['platform: linux/arm64/v8', 'platform', 'linux/arm64/v8'],
     ['healthcheck: { test: curl -f x || exit 1 }', 'healthcheck.test', ['CMD-SHELL', 'curl -f x || exit 1']], ['healthcheck: { test: [NONE] }', 'healthcheck.test', ['NONE']], ['healthcheck: { disable: true }', 'healthcheck.disable', true], ['deploy: { placement: { constraints: [disktype=ssd] } }', 'deploy.placement.constraints', ['disktype=ssd']], ['deploy: { placement: { constraints: { disktype: ssd } } }', 'deploy.placement.constraints', ['disktype==ssd']],
   ])('%s', (body, path, expected) => {
     expect(at(`${webStack(body)}  a: { image: x }\nnetworks: { n: }\nvolumes: { foo: }\nsecrets: { s: { content: x } }\nconfigs: { c: { content: x } }\n`, `services.web.${path}`)).toEqual(expected);
@@ -243,6 +265,30 @@ describe('volumes_from', () => {
     expect(errorsOf(webStack(body) + rest).join('\n')).toContain(message);
   });
   test('anonymous ones cannot be shared', () => expect(errorsOf(`${webStack('volumes_from: [a]')}  a: { image: x, volumes: [/d] }\n`)[0]).toContain('cannot be shared'));
+});
+
+describe('one file says it twice', () => {
+  test.each<[string, string, Json | object]>([
+    ['volumes: [".:/foo", "foo:/bar", "foo:/foo"]', 'volumes', [{ type: 'volume', source: 'foo', target: '/foo' }, { type: 'volume', source: 'foo', target: '/bar' }]], ['ports: ["9080:80", "9081:81", "9080:80", "5000", "6060:6060/udp"]', 'ports', [port(80, '9080'), port(81, '9081'), port(5000), { ...port(6060, '6060'), protocol: 'udp' }]],
+    ['environment: [FOO=BAR, BAR=QIX, QIX=, FOO=ZOT]', 'environment', { FOO: 'ZOT', BAR: 'QIX', QIX: '' }], ['labels: [MODE=debug, MODE=release]', 'labels', { MODE: 'release' }],
+  ])('%s', (body, path, expected) => expect(at(`${webStack(body)}volumes: { foo: }`, `services.web.${path}`)).toEqual(expected));
+});
+
+describe('placement preferences of the deploy specification', () => {
+  test.each([['[datacenter=us-east]'], ['{ datacenter: us-east }'], ['["datacenter==us-east"]'], ['["datacenter == ~us-east"]']])('%s is a wish', (preferences) => {
+    const result = load(webStack(`deploy: { placement: { preferences: ${preferences} } }`));
+    expect(result.ok && result.stack.services['web']?.placement).toMatchObject({ spread: [], constraints: [{ subject: { kind: 'label', key: 'datacenter' }, op: '==', pattern: { value: 'us-east' }, soft: true }] });
+    const again = result.ok ? load(printCompose(result.compose, 'yaml')) : result;
+    expect(again.ok && result.ok && again.stack).toEqual(result.ok && result.stack);
+  });
+  test.each([['[rack=]', 'the value is missing'], ['[{ spred: x }]', 'did you mean spread?']])('%s', (preferences, message) => expect(errorsOf(webStack(`deploy: { placement: { preferences: ${preferences} } }`))[0]).toContain(message));
+});
+
+test('a directory of the host as a volume: its path is one like any other', () => {
+  const volumes = (device: string, more = '') => at(`${webStack('volumes: ["v:/v"]')}volumes: { v: { driver_opts: { type: none, o: "bind,ro", device: "${device}" }${more} } }`, 'volumes.v.driver_opts.device');
+  expect(volumes('./data')).toBe('/work/shop/data');
+  expect(volumes('/srv')).toBe('/srv');
+  expect(at(`${webStack('volumes: ["v:/v"]')}volumes: { v: { driver_opts: { type: nfs, o: addr=1.1.1.1, device: ":/x" } } }`, 'volumes.v.driver_opts.device')).toBe(':/x');
 });
 
 describe('YAML', () => {

@@ -90,11 +90,12 @@ describe('dotenv', () => {
     ['# c\n\n  K=v # c', { K: 'v' }], ['K=v#no', { K: 'v#no' }], ['K=#c', { K: '' }], ['K="v # no" # c', { K: 'v # no' }], ["K='v'", { K: 'v' }],
     ["K='$A \\n'", { K: '$A \\n' }], ["K='it\\'s'", { K: "it's" }], ['K="$A"', { K: 'alpha' }], ['K=$A', { K: 'alpha' }], ['K="a\\nb\\t\\"\\\\ \\$A"', { K: 'a\nb\t"\\ $A' }],
     ['K="a\nb"', { K: 'a\nb' }], ['K=1\nL=${K}2', { K: '1', L: '12' }], ['K=x=y', { K: 'x=y' }], ['A', { A: 'alpha' }], ['NO', { NO: null }], ['K.a-b=1', { 'K.a-b': '1' }], ['K=a"b"', { K: 'a"b"' }],
+    ['1K=v\na[1]=c\nárv-TÜK.x=ő', { '1K': 'v', 'a[1]': 'c', 'árv-TÜK.x': 'ő' }], ['K="\\a\\v\\033[1m\\q\\ x"', { K: '\u0007\v\u001b[1m\\q\\ x' }],
     ['A=own\nL=$A', { A: 'own', L: 'alpha' }],
   ])('%j', (text, values) => expect(dotenv(text)).toEqual({ values, errors: [] }));
 
   test.each([
-    ['K="a', '1:3 the " is not closed'], ['=v', '1:1 a line must be KEY=VALUE, not "=v"'], ['1K=v', '1:1 a line must be KEY=VALUE, not "1K=v"'], ['K v', '1:2 after the key K must come ='], ['K="a" b', '1:6 text after the closing quote'],
+    ['K="a', '1:3 the " is not closed'], ['=v', '1:1 a line must be KEY=VALUE, not "=v"'], ['%K=v', '1:1 a line must be KEY=VALUE, not "%K=v"'], ['K v', '1:2 after the key K must come ='], ['K="a" b', '1:6 text after the closing quote'],
     ['A=1\nK=${NO:?x}', '2:3 the variable NO is not set: x'],
   ])('%j fails', (text, error) => expect(dotenv(text).errors).toEqual([error]));
 

@@ -31,11 +31,13 @@ describe('ports', () => {
   test.each([
     ['"80:"', 'the container port is missing; write HOST:CONTAINER, such as "8080:80"'], ['":80"', 'the host port before the colon is missing'], ['"0:80"', 'ports go from 1 to 65535, not 0'], ['"70000"', 'ports go from 1 to 65535, not 70000'],
     ['"80/sctp"', 'the protocol must be tcp or udp, not "sctp"'], ['"a:80"', '"a" is no port or range of ports'], ['"1.2.3:80:80"', '"1.2.3" is no IP address; write IP:HOST:CONTAINER'], ['"81-80"', 'the range 81-80 ends before it begins'],
-    ['"8000-8010:80"', 'a range of host ports for one container port is not supported; name one host port, or none to get a free one'], ['"8000-8001:80-82"', 'the two ranges differ in length'],
+    ['"8000-8001:80-82"', 'the two ranges differ in length'],
   ])('%s', (text, message) => expect(wrong(`ports: [${text}]`)).toEqual([`services.web.ports[0]: ${message}`]));
 
   test('twice, by two services, on host and ingress', () => {
-    expect(wrong('ports: ["80", "80"]')).toEqual(['services.web.ports[1]: port 80/tcp is listed twice']);
+    expect(warningsOf(webStack('ports: ["80", "80"]'))).toEqual(['4:19 services.web.ports: ports has two entries for 0.0.0.0  80 tcp; the last one counts'.replace('0.0.0.0  80 tcp', '"0.0.0.0  80 tcp"')]);
+    expect(webOf('ports: ["8000-8010:80"]').ports).toEqual([{ target: 80, protocol: 'tcp', mode: 'ingress', published: 8000, publishedTo: 8010 }]);
+    expect(webOf('ports: [{ target: 80, published: "8083-9000", mode: host }]').ports).toEqual([{ target: 80, protocol: 'tcp', mode: 'host', published: 8083, publishedTo: 9000 }]);
     expect(wrong('ports: ["80:80"]', '  other: { image: x, ports: ["80:81"] }\n')).toEqual(['services.other.ports: port 80/tcp is published by web already; publish it under another number']);
     expect(wrong('ports: ["80:80"]', '  other: { image: x, ports: [{ target: 80, published: 80, mode: host }] }\n')).toHaveLength(1);
     expect(wrong('ports: ["80:80", "80:80/udp"]', '  other: { image: x, ports: ["81:80"] }\n')).toEqual([]);
@@ -375,7 +377,9 @@ describe('secrets and configs', () => {
   test('size, unknown ones, and two at one place', () => {
     expect(errorsOf(`secrets: { a: { file: s.txt } }\n${webStack('tty: true')}`, { on: { '/work/shop/s.txt': new Uint8Array(600_000) } })[0]).toContain('600000 bytes, more than 512000, the limit');
     expect(wrong('secrets: [pasword]', 'secrets: { password: { content: x } }')[0]).toContain('there is no secret "pasword"; did you mean password?');
-    expect(wrong('secrets: [a, { source: a, target: a }]', 'secrets: { a: { content: x } }')).toEqual(['services.web.secrets[1]: something is at /run/secrets/a already']);
+    expect(wrong('secrets: [a, { source: a, target: a }]', 'secrets: { a: { content: x } }')).toEqual([]);
+    expect(warningsOf(`secrets: { a: { content: x } }\n${webStack('secrets: [a, { source: a, target: a }]')}`)[0]).toContain('secrets has two entries for "/run/secrets/a"; the last one counts');
+    expect(wrong('secrets: [a]\nconfigs: [{ source: b, target: /run/secrets/a }, { source: b, target: /x }, { source: b, target: /x/ }]', 'secrets: { a: { content: x } }\nconfigs: { b: { content: x } }')).toEqual(['services.web.configs[2]: something is at /x already']);
     expect(wrong('configs: [{ source: a, uid: root }]', 'configs: { a: { content: x } }')[0]).toContain('the uid must be a number, not "root"');
   });
 });
