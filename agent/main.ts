@@ -181,6 +181,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     onWelcome: (welcome) => network.welcome(welcome),
     onPeers: (peers) => network.setPeers(peers),
     onAssignments: (assignments) => pods.assign(decodeAssignments(assignments, log)),
+    onImagesFound: (names) => pulls.found(new Set(names)),
     onStream: (request, client) => void serveStream(request, client, streams),
     onLost: () => log.info('carrying on without a master'),
   });

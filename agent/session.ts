@@ -39,6 +39,8 @@ export interface SessionOptions {
   onWelcome(welcome: Welcome): void;
   onAssignments(assignments: Assignments): void;
   onPeers(peers: Peers): void;
+  /** Other nodes have images by these names, for which this one has asked in vain. */
+  onImagesFound(names: readonly string[]): void;
   onStream(request: OpenStream, client: AgentsClient): void;
   onLost(): void;
 }
@@ -198,6 +200,8 @@ export class Session {
         return this.#options.onAssignments(kind.value);
       case 'peers':
         return this.#options.onPeers(kind.value);
+      case 'imagesFound':
+        return this.#options.onImagesFound(kind.value.names);
       case 'openStream':
         return this.#options.onStream(kind.value, client);
       case 'heartbeatAck':

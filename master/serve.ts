@@ -94,8 +94,8 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
       planner.nodeChanged(node);
     },
   });
-  const images = new ImageInventory();
-  const sessions = new Sessions({
+  const images: ImageInventory = new ImageInventory((node, names) => sessions.imagesFound(node, names));
+  const sessions: Sessions = new Sessions({
     store, world, liveness, images, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
     heartbeatMs: times.heartbeatMs, silenceMs: times.silenceMs,
     onProblem: (node, problem) => events.add(`node/${world.get('nodes', node)?.name ?? node}`, problem),

@@ -131,7 +131,7 @@ export class ContainerdImages implements Images {
     const name = readableName(text);
     const over = new AbortController();
     try {
-      const sources = (await Promise.all((this.#options.sources ?? []).map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
+      const sources = (await Promise.all((this.#options.sources ?? []).map((each) => each.for(reference, { credentials, fresh: options.fresh === true, over: over.signal })))).flat();
       return await this.#underLasting(`${pullPrefix}${sha256(normaliseReference(text)).slice('sha256:'.length, 'sha256:'.length + 16)}`, async (lease) => {
         const pulled = await this.#bring({ reference, name, sources, store: new ContentStore(this.#client, lease), signal, progress: progress ?? (() => {}) }, lease);
         await this.#registerPulled(reference, pulled);

@@ -90,7 +90,7 @@ export class FakeImages implements Images {
     const name = readableName(text);
     const over = new AbortController();
     try {
-      const sources = (await Promise.all(this.#sources.map((each) => each.for(reference, { credentials, over: over.signal })))).flat();
+      const sources = (await Promise.all(this.#sources.map((each) => each.for(reference, { credentials, fresh: options.fresh === true, over: over.signal })))).flat();
       const pulled = await this.#bring({ reference, name, sources, store: this.#blobs, signal, progress: progress ?? (() => {}) });
       const image = imageOf(pulled, pulled.arrival?.from ?? 'registry', pulled.arrival?.since ?? this.#now());
       const { registry, repository, tag, digest } = reference;

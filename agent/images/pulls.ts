@@ -5,7 +5,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RegistryCredentials } from '../../lib/oci/credentials.ts';
-import { readableName } from '../../lib/oci/reference.ts';
+import { normaliseReference, readableName } from '../../lib/oci/reference.ts';
 import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import { Limit } from '../../lib/limit.ts';
@@ -91,6 +91,16 @@ export class Pulls {
     for (const reference of this.#pulls.keys()) this.#noLonger(podId, reference);
   }
 
+  /** Another node has what was not to be had, under these names: nobody needs to wait for the next attempt. */
+  found(names: ReadonlySet<string>): void {
+    for (const pull of this.#pulls.values()) {
+      if (!pull.failure || !names.has(normaliseReference(pull.reference).split('@')[0] ?? '')) continue;
+      this.#failures.delete(pull.reference);
+      pull.failure = { ...pull.failure, retryAt: this.#options.clock.monotonic() };
+      this.#tell(pull);
+    }
+  }
+
   /** References of images that are under way. */
   get underWay(): readonly string[] {
     return [...this.#pulls.keys()];
@@ -103,7 +113,8 @@ export class Pulls {
     pull.abort.abort(new TsorchError('aborted', 'nobody waits for the image any more'));
   }
 
-  #join({ podId, reference, credentials }: ImageWish): Pull {
+  #join(wish: ImageWish): Pull {
+    const { podId, reference, credentials } = wish;
     const key = JSON.stringify(credentials);
     const known = this.#pulls.get(reference);
     const over = known?.failure && (known.failure.retryAt <= this.#options.clock.monotonic() || known.credentials !== key);
@@ -116,11 +127,11 @@ export class Pulls {
     const pull: Pull = { reference, waiters: new Set([...(known?.waiters ?? []), podId]), abort: new AbortController(), credentials: key, progress: 'queued', failure: null };
     known?.abort.abort();
     this.#pulls.set(reference, pull);
-    void this.#run(pull, credentials);
+    void this.#run(pull, wish);
     return pull;
   }
 
-  async #run(pull: Pull, credentials: RegistryCredentials | null): Promise<void> {
+  async #run(pull: Pull, { credentials, policy }: Pick<ImageWish, 'credentials' | 'policy'>): Promise<void> {
     const { images, signal, log, clock } = this.#options;
     const either = AbortSignal.any([signal, pull.abort.signal]);
     let told = clock.monotonic();
@@ -129,7 +140,7 @@ export class Pulls {
         either.throwIfAborted();
         pull.progress = 'asking';
         await images.pull(pull.reference, {
-          credentials, signal: either,
+          credentials, fresh: policy === 'always', signal: either,
           progress: (progress) => {
             const before = pull.progress;
             pull.progress = progress;

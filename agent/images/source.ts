@@ -40,6 +40,8 @@ export interface BlobSources {
 export interface PullContext {
   /** For the image's registry; null is anonymous. */
   readonly credentials: RegistryCredentials | null;
+  /** The registry is to say what the tag means, and nobody else. */
+  readonly fresh: boolean;
   /** Fires when the pull is over, one way or the other. */
   readonly over: AbortSignal;
 }

@@ -11,7 +11,7 @@ import type { ImageReference } from '../../lib/oci/reference.ts';
 import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { NamedImage } from '../../model/image.ts';
 import type { LocateReply, LocateRequest } from '../../proto/gen/tsorch/node.ts';
-import type { BlobSource, BlobSources, SourceDocument } from '../images/source.ts';
+import type { BlobSource, BlobSources, PullContext, SourceDocument } from '../images/source.ts';
 import type { PeerAddress, PeerAnswer, PeerClient } from './client.ts';
 import { Reputation } from './reputation.ts';
 
@@ -55,13 +55,13 @@ export class PeerSources implements BlobSources {
     this.#context.cluster = cluster;
   }
 
-  async for(): Promise<readonly PeerSource[]> {
-    return [this.open()];
+  async for(_reference: ImageReference, { fresh }: Pick<PullContext, 'fresh'>): Promise<readonly PeerSource[]> {
+    return [this.open({ tags: !fresh })];
   }
 
   /** For one pull: it counts what it brings. */
-  open(): PeerSource {
-    return new PeerSource(this.#context);
+  open({ tags }: { readonly tags: boolean } = { tags: true }): PeerSource {
+    return new PeerSource(this.#context, tags);
   }
 
   /** It is not under way yet, this host still looks for somebody who has it: nobody must wait for that. */
@@ -93,13 +93,17 @@ export class PeerSource implements BlobSource {
   /** Bytes of blobs that came from other nodes. */
   bytes = 0;
   readonly #context: SourceContext;
+  readonly #tags: boolean;
 
-  constructor(context: SourceContext) {
+  /** `tags`: whether what other nodes know by a tag is good enough. */
+  constructor(context: SourceContext, tags: boolean) {
     this.#context = context;
+    this.#tags = tags;
   }
 
   async manifest({ registry, repository, tag, digest }: ImageReference, signal: AbortSignal): Promise<SourceDocument> {
     const name = `${registry}/${repository}:${tag}`;
+    if (digest === undefined && !this.#tags) throw new TsorchError('not-found', `what ${name} means is for its registry to say`);
     const { image } = tag === undefined ? { image: '' } : await this.#context.cluster.locate({ reference: name, digests: [] });
     const named = image === '' ? null : (JSON.parse(image) as NamedImage);
     const wanted = digest ?? named?.target.digest;

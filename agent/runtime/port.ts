@@ -167,6 +167,8 @@ export interface ExecProcess {
 export interface PullOptions {
   /** For the image's registry; null is anonymous. */
   readonly credentials: RegistryCredentials | null;
+  /** What the tag means is to be asked of its registry, whatever other nodes know by it. */
+  readonly fresh?: boolean;
   readonly signal: AbortSignal;
   readonly progress?: (progress: PullProgress) => void;
 }

@@ -35,6 +35,14 @@ export class ImageInventory {
   readonly #diffOf = new Map<string, string>();
   /** When each node asked, by blob; the first one first. */
   readonly #seekers = new Map<string, Map<string, number>>();
+  /** Nodes that have looked for a name in vain, by name. */
+  readonly #missed = new Map<string, Set<string>>();
+  readonly #found: (node: string, names: readonly string[]) => void;
+
+  /** `found` hears of names that a node has looked for in vain, when there is something by them. */
+  constructor(found: (node: string, names: readonly string[]) => void = () => {}) {
+    this.#found = found;
+  }
 
   /** What the node has, all of it. */
   replace(node: string, images: readonly HeldImage[]): void {
@@ -55,6 +63,23 @@ export class ImageInventory {
       for (const blob of blobsOf(image)) this.#count(blob, node, 1);
       for (const layer of image.layers) if (layer.here) this.#know(layer.diffId, layer);
     }
+    this.#tellOf(upsert.flatMap(({ names }) => names.map(({ name }) => name)));
+  }
+
+  /** As `named`, for a node that is told when there is none now and one comes. */
+  seek(node: string, name: string): NamedImage | null {
+    const found = this.named(name);
+    if (!found) this.#missed.set(name, (this.#missed.get(name) ?? new Set()).add(node));
+    return found;
+  }
+
+  #tellOf(names: readonly string[]): void {
+    const news = new Map<string, string[]>();
+    for (const name of names) {
+      for (const node of this.#missed.get(name) ?? []) news.set(node, [...(news.get(node) ?? []), name]);
+      this.#missed.delete(name);
+    }
+    for (const [node, found] of news) this.#found(node, found);
   }
 
   /** The node has gone: what it has cannot be had, and what it sought it does not get. */
@@ -62,6 +87,7 @@ export class ImageInventory {
     this.replace(node, []);
     this.#held.delete(node);
     for (const [digest, seekers] of this.#seekers) if (seekers.delete(node) && seekers.size === 0) this.#seekers.delete(digest);
+    for (const [name, nodes] of this.#missed) if (nodes.delete(node) && nodes.size === 0) this.#missed.delete(name);
   }
 
   /** Of a node; empty when it has none or is not there. */
@@ -132,11 +158,11 @@ export class ImageInventory {
       this.#holders.delete(digest);
       this.#forget(digest);
     }
-    if (count > 0) this.#found(digest, node);
+    if (count > 0) this.#arrived(digest, node);
   }
 
   /** Who has it seeks it no more. */
-  #found(digest: string, node: string): void {
+  #arrived(digest: string, node: string): void {
     const seekers = this.#seekers.get(digest);
     if (seekers?.delete(node) && seekers.size === 0) this.#seekers.delete(digest);
   }

@@ -6,7 +6,7 @@ import type { ImageInventory } from './inventory.ts';
 const mostDigests = 1000;
 
 export function locateImages(inventory: ImageInventory, node: string, request: LocateRequest, now: number, random: () => number): LocateReply {
-  const named = request.reference === '' ? null : inventory.named(request.reference);
+  const named = request.reference === '' ? null : inventory.seek(node, request.reference);
   return {
     image: named ? JSON.stringify(named) : '',
     blobs: request.digests.slice(0, mostDigests).map((digest) => {

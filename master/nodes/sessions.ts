@@ -82,6 +82,11 @@ export class Sessions {
     });
   }
 
+  /** Another node has what this one has looked for in vain. */
+  imagesFound(node: string, names: readonly string[]): void {
+    this.#sessions.get(node)?.send({ $case: 'imagesFound', value: { names: [...names] } });
+  }
+
   /** Ends the session of a node that is no longer part of the cluster. */
   remove(node: string): void {
     const session = this.#sessions.get(node);

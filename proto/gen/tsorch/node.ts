@@ -93,7 +93,14 @@ export interface MasterMessage {
     | { $case: "peers"; value: Peers }
     | { $case: "openStream"; value: OpenStream }
     | { $case: "heartbeatAck"; value: HeartbeatAck }
+    | { $case: "imagesFound"; value: ImagesFound }
     | undefined;
+}
+
+/** Another node has what this one has looked for in vain. */
+export interface ImagesFound {
+  /** Normalised, without digests. */
+  names: string[];
 }
 
 export interface Welcome {
@@ -880,6 +887,9 @@ export const MasterMessage: MessageFns<MasterMessage> = {
       case "heartbeatAck":
         HeartbeatAck.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
+      case "imagesFound":
+        ImagesFound.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -937,6 +947,14 @@ export const MasterMessage: MessageFns<MasterMessage> = {
             message.kind = { $case: "heartbeatAck", value: HeartbeatAck.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "imagesFound", value: ImagesFound.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -985,7 +1003,68 @@ export const MasterMessage: MessageFns<MasterMessage> = {
         }
         break;
       }
+      case "imagesFound": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "imagesFound", value: ImagesFound.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseImagesFound(): ImagesFound {
+  return { names: [] };
+}
+
+export const ImagesFound: MessageFns<ImagesFound> = {
+  encode(message: ImagesFound, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImagesFound {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImagesFound();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ImagesFound>): ImagesFound {
+    return ImagesFound.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImagesFound>): ImagesFound {
+    const message = createBaseImagesFound();
+    message.names = object.names?.map((e) => e) || [];
     return message;
   },
 };

@@ -130,9 +130,16 @@ describe('a corrupt blob', () => {
     await liar('n2', broken);
     await add('n3', [data]);
     const reader = await add('n4');
+    let corrupt = 0;
+    for (let n = 0; n < 12; n++) {
+      await read(reader.sources.open()).then((got) => expect(got.equals(data)).toBe(true), (error: unknown) => {
+        expect(error).toMatchObject({ code: 'invalid' });
+        corrupt++;
+      });
+    }
+    // Whoever has sent it is not asked for it again.
+    expect(corrupt).toBeLessThanOrEqual(2);
     expect((await fetchInto(reader, reader.blobs, blob, signal)).length).toBe(data.length);
-    // Whoever sent it is not asked for it again.
-    for (let n = 0; n < 4; n++) expect((await read(reader.sources.open())).equals(data)).toBe(true);
   });
 
   it('of another size is not even read', async () => {
@@ -177,6 +184,13 @@ describe('a document', () => {
     expect(await source.manifest({ ...untagged, digest: sha256(manifest) }, signal)).not.toHaveProperty('arrival');
   });
 
+  it('is not found by its tag when the registry is to say what that means, but by its digest', async () => {
+    await named();
+    const [source] = await swarm.hosts.get('n2')!.sources.for(anyReference, { fresh: true });
+    await expect(source!.manifest(anyReference, signal)).rejects.toMatchObject({ code: 'not-found' });
+    expect(await source!.manifest({ ...anyReference, digest: sha256(manifest) }, signal)).toMatchObject({ data: manifest });
+  });
+
   it('is not found under another tag', async () => {
     await expect((await named()).manifest({ ...anyReference, tag: '2' }, signal)).rejects.toMatchObject({ code: 'not-found' });
   });
@@ -184,12 +198,15 @@ describe('a document', () => {
 
 describe('many at once', () => {
   it('spread it among themselves: the only node that had it sends a part of what all get', async () => {
-    const seed = await add('seed', [data], { streams: 2 });
-    const readers = await Promise.all(Array.from({ length: 12 }, (_, n) => add(`n${n}`, [], { streams: 2 })));
+    // So slow that one node could not serve them all in the time they take.
+    const options = { streams: 2, bytesPerSecond: 12 << 20 };
+    const seed = await add('seed', [data], options);
+    const readers = await Promise.all(Array.from({ length: 12 }, (_, n) => add(`n${n}`, [], options)));
     await Promise.all(readers.map((reader) => fetchInto(reader, reader.blobs, blob, signal)));
     const sent = [seed, ...readers].map(({ server }) => server.sent);
     expect(sent.reduce((sum, each) => sum + each, 0)).toBe(readers.length * data.length);
-    expect(seed.server.sent).toBeLessThan((readers.length / 2) * data.length);
+    expect(seed.server.sent).toBeLessThanOrEqual(readers.length * 0.75 * data.length);
+    expect(readers.filter(({ server }) => server.sent > 0).length).toBeGreaterThan(1);
   });
 
   it('that all lack it bring it from outside once', async () => {

@@ -29,6 +29,8 @@ export class SessionHost {
   /** Messages in the order they came. */
   readonly heard: NonNullable<MasterMessage['kind']>[] = [];
   readonly requests: OpenStream[] = [];
+  /** Names of images that another node has meanwhile. */
+  readonly found: string[] = [];
   welcome: Welcome | undefined;
   /** Set when the session is over: what the master said, or null for a plain end. */
   ended: ServiceError | null | undefined;
@@ -118,6 +120,9 @@ export class SessionHost {
         if (kind.value.full) this.peers.clear();
         for (const peer of kind.value.upsert) this.peers.set(peer.id, peer);
         for (const id of kind.value.remove) this.peers.delete(id);
+        return;
+      case 'imagesFound':
+        this.found.push(...kind.value.names);
         return;
       case 'openStream':
         this.requests.push(kind.value);

@@ -61,6 +61,14 @@ it('a host finds what another one has, by name and by blob, until that one goes'
   expect((await locate(two.credentials, 'docker.io/library/app:1')).image).toBe('');
 });
 
+it('a host that has looked in vain hears when another one has it', async () => {
+  const [one, two] = [await join('five'), await join('six')];
+  expect((await locate(one.credentials, 'docker.io/library/late:1')).image).toBe('');
+  two.host.send({ $case: 'images', value: { upsert: [JSON.stringify(held('late', 'docker.io/library/late:1', 5))], remove: [], full: true } });
+  await until('it hears', () => one.host.found.includes('docker.io/library/late:1'));
+  expect(two.host.found).toEqual([]);
+});
+
 it('of two that look for the same one is to bring it, and the other hears who', async () => {
   const [one, two] = [await join('three'), await join('four')];
   expect((await locate(one.credentials, '', [hex('x')])).blobs).toEqual([{ holders: [], seekers: [], first: true }]);

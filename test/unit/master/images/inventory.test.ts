@@ -45,6 +45,20 @@ describe('names', () => {
   });
 });
 
+describe('a name that was looked for in vain', () => {
+  it('is told of when some node has it: to each that looked, once', () => {
+    const told: (readonly [string, readonly string[]])[] = [];
+    const inventory = new ImageInventory((node, names) => told.push([node, names]));
+    for (const [node, name] of [['n1', 'app'], ['n2', 'app'], ['n1', 'web'], ['n1', 'app'], ['n3', 'app']] as const) expect(inventory.seek(node, name)).toBeNull();
+    inventory.drop('n3');
+    inventory.replace('n4', [image('a', { app: 1, other: 1 }), image('b', { web: 1 })]);
+    expect(told).toEqual([['n1', ['app', 'web']], ['n2', ['app']]]);
+    inventory.change('n5', [image('a', { app: 1 })], []);
+    expect(told).toHaveLength(2);
+    expect(inventory.seek('n1', 'app')?.target.digest).toBe('a');
+  });
+});
+
 describe('layers', () => {
   it('are known by what they are unpacked, the smallest blob of them first', () => {
     const inventory = new ImageInventory();
