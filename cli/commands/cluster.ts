@@ -1,6 +1,6 @@
 /** `up` and `down`: clusters on this machine. */
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TsorchError } from '../../model/errors.ts';
 import { contextPath, dropContext, saveContext } from '../context/file.ts';
@@ -52,7 +52,7 @@ export function upCommand(io: Io): Command {
         wanted: {
           name: options.name ?? file?.name ?? 'local',
           ...(options.nodes === undefined ? {} : { nodes: Number(options.nodes) }),
-          ...(file ? { hosts: file.hosts } : {}),
+          ...(file ? { hosts: file.hosts.map((host) => (host.manifests === undefined ? host : { ...host, manifests: resolve(io.cwd, dirname(options.file ?? '.'), host.manifests) })) } : {}),
           ...(file?.subnet === undefined ? {} : { subnet: file.subnet }),
           ...(options.split === undefined ? {} : { split: options.split }),
           ...(underlay === undefined ? {} : { underlay }),

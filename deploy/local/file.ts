@@ -5,17 +5,18 @@
  *     subnet: 172.31.240.0/24
  *     hosts:
  *       node-1: { labels: { type: frontend } }
- *       node-2:
+ *       node-2: { manifests: ./node-2 }
  *
- * Everything but `hosts` may be left away. Errors are `invalid` with file, line and column.
+ * `manifests` is a directory of stack files that the host runs by itself. Everything but `hosts` may be left away. Errors are `invalid` with file, line and column.
  */
 import { isMap, isScalar, LineCounter, parseDocument, type Node, type YAMLMap } from 'yaml';
 import { TsorchError } from '../../model/errors.ts';
+import type { WantedHost } from './spec.ts';
 
 export interface ClusterFile {
   readonly name?: string;
   readonly subnet?: string;
-  readonly hosts: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
+  readonly hosts: readonly WantedHost[];
 }
 
 export function parseClusterFile(file: string, text: string): ClusterFile {
@@ -44,7 +45,7 @@ export function parseClusterFile(file: string, text: string): ClusterFile {
   const top = map(document.contents, 'the file');
   let name: string | undefined;
   let subnet: string | undefined;
-  const hosts: { name: string; labels: Record<string, string> }[] = [];
+  const hosts: WantedHost[] = [];
   for (const [key, value] of entries(top, ['name', 'subnet', 'hosts'], 'the file')) {
     if (key === 'name') name = text1(value, 'name');
     if (key === 'subnet') {
@@ -56,12 +57,14 @@ export function parseClusterFile(file: string, text: string): ClusterFile {
       if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(host)) fail(start(hostKey), `'${host}' cannot name a host`, 'use lower-case letters, digits and dashes');
       if (host === 'master' || host === 'supervisor') fail(start(hostKey), `a host cannot be called ${host}`, 'the cluster has a program of that name');
       const labels: Record<string, string> = {};
+      let manifests: string | undefined;
       if (!(isScalar(body) && body.value === null) && body !== null) {
-        for (const [, given] of entries(map(body, `host ${host}`), ['labels'], `host ${host}`)) {
-          for (const [label, labelValue] of entries(map(given, 'labels'), null, 'labels')) labels[label] = text1(labelValue, `label ${label}`);
+        for (const [key2, given] of entries(map(body, `host ${host}`), ['labels', 'manifests'], `host ${host}`)) {
+          if (key2 === 'manifests') manifests = text1(given, 'manifests');
+          else for (const [label, labelValue] of entries(map(given, 'labels'), null, 'labels')) labels[label] = text1(labelValue, `label ${label}`);
         }
       }
-      hosts.push({ name: host, labels });
+      hosts.push({ name: host, labels, ...(manifests === undefined ? {} : { manifests }) });
     }
   }
   if (hosts.length === 0) fail(start(document.contents), 'no hosts', 'name at least one under `hosts:`');

@@ -54,7 +54,7 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
   const kinds = spec.split ? (['agent', 'proxy'] as const) : (['host'] as const);
   return kinds.map((kind) => ({
     name: kind === 'host' ? host.name : `${host.name}-${kind}`,
-    argv: tsorch(program, kind, ...hostArguments(names, spec, host, places), ...(kind === 'proxy' ? [] : registryConfig(spec))),
+    argv: tsorch(program, kind, ...hostArguments(names, spec, host, places), ...(kind === 'proxy' ? [] : agentArguments(spec, host))),
     env: nodeEnv,
     netns: hostNames(names, spec.subnet, host.index).netnsPath,
     cgroup: places.cgroup,
@@ -65,6 +65,11 @@ export function hostProcesses(names: ClusterNames, spec: ClusterSpec, host: Host
 /** Takes a host's pods and everything else of it off the machine. */
 export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: HostSpec, places: HostPlaces, program: ProgramFile): readonly string[] {
   return ['nsenter', `--net=${hostNames(names, spec.subnet, host.index).netnsPath}`, '--', ...tsorch(program, 'host', '--teardown', ...hostArguments(names, spec, host, places))];
+}
+
+/** What a proxy alone has no use for. */
+function agentArguments(spec: ClusterSpec, { manifests }: HostSpec): readonly string[] {
+  return [...registryConfig(spec), ...(manifests === undefined ? [] : ['--manifests', manifests])];
 }
 
 function registryConfig({ registryConfig: file }: ClusterSpec): readonly string[] {

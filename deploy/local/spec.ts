@@ -2,11 +2,17 @@
 import { TsorchError } from '../../model/errors.ts';
 import { maxHosts } from './names.ts';
 
-export interface HostSpec {
+/** A host as the file says it. */
+export interface WantedHost {
   readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** A directory of stack files that it runs by itself; absolute by the time the cluster is made. */
+  readonly manifests?: string;
+}
+
+export interface HostSpec extends WantedHost {
   /** From 1, never reused for another name: addresses and namespaces follow from it. */
   readonly index: number;
-  readonly labels: Readonly<Record<string, string>>;
 }
 
 export type Underlay = 'auto' | 'vxlan' | 'route';
@@ -32,7 +38,7 @@ export interface WantedCluster {
   readonly underlay?: Underlay;
   readonly registryConfig?: string;
   readonly nodes?: number;
-  readonly hosts?: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
+  readonly hosts?: readonly WantedHost[];
 }
 
 export function decideCluster(wanted: WantedCluster, saved: ClusterSpec | null, taken: readonly string[]): ClusterSpec {
@@ -68,10 +74,13 @@ function decideHosts(wanted: WantedCluster, saved: ClusterSpec | null): HostSpec
     throw new TsorchError('conflict', `cluster ${wanted.name} has ${old.length} hosts already`, { hint: `run \`tsorch down --name ${wanted.name} --purge\` to begin anew with ${wanted.nodes}` });
   }
   let next = Math.max(0, ...old.map((host) => host.index));
-  // What a file says about an old host's labels counts; a bare number of nodes says nothing about them.
-  const kept = old.map((host) => ({ ...host, labels: wanted.hosts?.find((each) => each.name === host.name)?.labels ?? host.labels }));
+  // What a file says about an old host counts; a bare number of nodes says nothing about them.
+  const kept = old.map((host): HostSpec => {
+    const said = wanted.hosts?.find((each) => each.name === host.name);
+    return said ? { ...said, index: host.index } : host;
+  });
   const added = named.filter((host) => !old.some((each) => each.name === host.name)).slice(0, wanted.hosts ? undefined : Math.max(0, named.length - old.length));
-  return [...kept, ...added.map((host) => ({ name: host.name, labels: host.labels, index: ++next }))];
+  return [...kept, ...added.map((host) => ({ ...host, index: ++next }))];
 }
 
 /** node-1, node-2, …; the last of them is the backend, so that `type==frontend` means something from the first minute. */

@@ -1,12 +1,15 @@
 /** Pods of a host's own manifests: with no master at all, and beside one. */
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
+import { Cluster } from './lib/cluster.ts';
 import { get } from './lib/load.ts';
 import { LoneHost } from './lib/lone-host.ts';
+import { killProcess, processesOf } from './lib/processes.ts';
 import { until } from './lib/tsorch.ts';
 
 const image = 'sources-test:1';
@@ -128,4 +131,79 @@ services:
     await host.running(['far_web', 'web_web']);
     expect(await ask(host, 8082)).toBe('from afar');
   });
+});
+
+describe('a host of a cluster', () => {
+  let cluster: Cluster;
+  let manifests: string;
+  const put = (name: string, content: string) => {
+    writeFileSync(join(manifests, `.${name}`), content);
+    renameSync(join(manifests, `.${name}`), join(manifests, name));
+  };
+  const edge = (text: string) => `
+services:
+  web:
+    image: ${image}
+    command: ["sh", "-c", "echo ${text} begins; while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n${text}' | nc -l -p 80; done"]
+    stop_grace_period: 0s
+    ports: ["8080:80"]
+`;
+  const page = async () => (await get(`http://${await address}:8080/`, undefined, 2000)).body;
+  let address: Promise<string>;
+  const pod = async () => (await cluster.pods('edge')).find(({ origin }) => origin === join(manifests, 'edge.yml'));
+
+  beforeAll(async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'tsorch-t-src-'));
+    manifests = join(dir, 'node-1');
+    mkdirSync(manifests);
+    writeFileSync(join(manifests, 'busybox.tar'), await dockerArchive(await busyboxImage(), [image]));
+    put('edge.yml', edge('first'));
+    writeFileSync(join(dir, 'cluster.yml'), 'hosts:\n  node-1: { labels: { type: edge }, manifests: ./node-1 }\n');
+    cluster = await Cluster.up('t-src', ['-f', join(dir, 'cluster.yml')]);
+    address = cluster.address('node-1');
+  }, 200_000);
+  afterAll(async () => {
+    await cluster?.destroy();
+    rmSync(join(manifests, '..'), { recursive: true, force: true });
+  }, 120_000);
+
+  test('its own pods are seen, logged and reached like others, and only its file ends them', async () => {
+    await until('the pod to be seen', async () => (await pod())?.ready, 30_000);
+    expect(await pod()).toMatchObject({ name: 'edge_web.1', node: 'node-1', state: 'running', ip: expect.stringMatching(/^10\.31\./) });
+    expect(await cluster.ok(['ps'])).toContain(`from ${join(manifests, 'edge.yml')}`);
+    expect(await cluster.ok(['logs', 'edge_web'])).toContain('first begins');
+    expect((await cluster.exec('edge_web.1', ['cat', '/variant'])).stdout).toBe('plain');
+    for (const command of [['rm', 'edge'], ['restart', 'edge_web'], ['scale', 'edge_web=2']]) {
+      expect(await cluster.tsorch(command)).toMatchObject({ code: 4, stderr: expect.stringContaining(`edge.yml on node-1: change or remove that file`) });
+    }
+    expect(await page()).toBe('first');
+  });
+
+  test('a stack of the cluster stands beside it, and a leader that knows nothing of it does not end it', async () => {
+    const stack = join(manifests, '..', 'shop.yml');
+    writeFileSync(stack, `name: shop\nservices:\n  client: { image: ${image}, command: ["sleep", "1000"], stop_grace_period: 0s }\n`);
+    const before = (await pod())?.id;
+    await cluster.ok(['apply', '-f', stack, '--wait']);
+    await cluster.ok(['rm', 'shop']);
+    await until('the stack to be gone', async () => (await cluster.pods()).every(({ stack: of }) => of !== 'shop'));
+    expect((await pod())?.id).toBe(before);
+    expect(await page()).toBe('first');
+  });
+
+  test('without its master it goes on, and changes are followed', async () => {
+    const supervisors = processesOf(cluster, 'supervisor');
+    for (const pid of [...supervisors, ...processesOf(cluster, 'master')]) killProcess(pid);
+    expect(await page()).toBe('first');
+    put('edge.yml', edge('second'));
+    await until('the change', async () => (await page()) === 'second', 20_000);
+    // The cluster is made whole again, and knows of it.
+    await cluster.start(['-f', join(manifests, '..', 'cluster.yml')]);
+    await until('the new pod to be seen', async () => (await pod())?.ready, 30_000);
+    expect(await cluster.ok(['logs', 'edge_web'])).toContain('second begins');
+    put('edge.yml', edge('third').replace('image:', 'imagee:'));
+    await until('the mistake to be an event', async () => /edge\.yml:4:5: error: services\.web\.imagee/.test(await cluster.ok(['events'])), 15_000);
+    expect(await page()).toBe('second');
+    rmSync(join(manifests, 'edge.yml'));
+    await until('the pod to be gone', async () => (await cluster.pods()).length === 0, 20_000);
+  }, 120_000);
 });

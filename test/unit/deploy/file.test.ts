@@ -3,17 +3,17 @@ import { parseClusterFile } from '../../../deploy/local/file.ts';
 import { TsorchError } from '../../../model/errors.ts';
 
 test('names, subnet, hosts and labels', () => {
-  const text = ['name: lab', 'subnet: 10.9.8.0/24', 'hosts:', '  web-1: { labels: { type: frontend, size: 2, ssd: true } }', '  db-1:', '  cache-1: {}'].join('\n');
+  const text = ['name: lab', 'subnet: 10.9.8.0/24', 'hosts:', '  web-1: { labels: { type: frontend, size: 2, ssd: true } }', '  db-1:', '  cache-1: { manifests: ./edge }'].join('\n');
   expect(parseClusterFile('cluster.yml', text)).toEqual({
     name: 'lab',
     subnet: '10.9.8.0/24',
-    hosts: [{ name: 'web-1', labels: { type: 'frontend', size: '2', ssd: 'true' } }, { name: 'db-1', labels: {} }, { name: 'cache-1', labels: {} }],
+    hosts: [{ name: 'web-1', labels: { type: 'frontend', size: '2', ssd: 'true' } }, { name: 'db-1', labels: {} }, { name: 'cache-1', labels: {}, manifests: './edge' }],
   });
 });
 
 test.each([
   ['hosts: [a', /^cluster.yml:1:/],
-  ['hosts:\n  a:\n    lables: {}', "cluster.yml:3:5: host a has no key 'lables'; known are labels"],
+  ['hosts:\n  a:\n    lables: {}', "cluster.yml:3:5: host a has no key 'lables'; known are labels, manifests"],
   ['nodes: 3', "cluster.yml:1:1: the file has no key 'nodes'; known are name, subnet, hosts"],
   ['hosts: [a, b]', 'cluster.yml:1:8: hosts must be a mapping'],
   ['hosts:\n  Web: {}', "cluster.yml:2:3: 'Web' cannot name a host; use lower-case letters, digits and dashes"],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { runProxy } from '../../../proxy/main.ts';
 import { loadTable, saveTable } from '../../../proxy/saved.ts';
 import { decodeChange } from '../../../proxy/stream.ts';
 import type { TableStream } from '../../../proxy/stream.ts';
-import { shop } from './fixture.ts';
+import { pod, service, shop, table } from './fixture.ts';
 
 let directory: string;
 let stop: AbortController;
@@ -238,5 +238,103 @@ describe('updates off the wire', () => {
     const changed = { ...web, endpoints: [] };
     const update = decodeChange({ revision: 1, full: false, services: { shop_web: JSON.stringify(changed), shop_db: '', __proto__x: '{"id":"x"}' }, pods: {}, nodes: {}, networks: {} }, shop);
     expect({ ...update.services }).toEqual({ shop_web: changed, shop_db: null, __proto__x: { id: 'x' } });
+  });
+});
+
+describe('the table of the host\'s own manifests', () => {
+  const own = table({
+    services: [service('edge_web', { pods: [pod('s1', 'edge_web', 1, 'here', '10.31.0.1', ['manifest/edge'])] })],
+    pods: [pod('s1', 'edge_web', 1, 'here', '10.31.0.1', ['manifest/edge'])],
+  });
+  const localDir = () => join(directory, 'local');
+  const leave = (of: ServiceTable, revision: number) => {
+    mkdirSync(localDir(), { recursive: true });
+    // As the agent does it.
+    writeFileSync(join(localDir(), 'table.json.tmp'), JSON.stringify(full(of, revision)));
+    renameSync(join(localDir(), 'table.json.tmp'), join(localDir(), 'table.json'));
+  };
+  const applied = () => {
+    try {
+      return (JSON.parse(readFileSync(join(localDir(), 'applied.json'), 'utf8')) as { revision: number }).revision;
+    } catch {
+      return 0;
+    }
+  };
+  async function until(what: () => boolean): Promise<void> {
+    const end = performance.now() + 10_000;
+    while (!what()) {
+      if (performance.now() > end) throw new Error(`it did not come to be: ${what.toString()}`);
+      await new Promise((resolve) => { setImmediate(resolve); });
+    }
+  }
+  const begin = (connect: (() => TableStream) | null) => {
+    const clock = new FakeClock();
+    const plane = new FakeDataPlane();
+    running.push(runProxy({
+      nodeId: 'n1', cgroupRoot: '', bpfDir: '', mode: 'ebpf', stateDir: directory, resolvers: [], dnsAddress: '127.0.0.1', dnsPort: 0, clock, log: silentLog, signal: stop.signal, random: () => 1, dataPlane: plane,
+      localDir: localDir(), ...(connect ? { connect } : {}),
+    }));
+    return { clock, plane };
+  };
+  /** What this kernel was told last. */
+  const last = (plane: FakeDataPlane) => plane.applied.at(-1);
+
+  test('stands alone where there is no master, is followed, and acknowledged', async () => {
+    leave(own, 4);
+    const { clock, plane } = begin(null);
+    await settle();
+    await clock.advance(0);
+    await until(() => applied() === 4);
+    expect(last(plane)?.services.get('local/edge_web')?.endpoints).toEqual([{ pod: 's1', ip: '10.31.0.1', node: 'n1' }]);
+    leave(emptyTable, 5);
+    await until(() => applied() === 5);
+    expect(last(plane)?.services.size).toBe(0);
+    expect(readdirSync(directory)).not.toContain('table.json');
+  });
+
+  test('is put beside the cluster\'s, whichever comes first', async () => {
+    const stream = new TestStream();
+    const { plane } = begin(() => stream);
+    await settle();
+    // Rules of an earlier run are better than none: the cluster's table is not known yet.
+    leave(own, 1);
+    await settle();
+    expect(plane.applied).toEqual([]);
+    stream.send(full(shop, 7));
+    await until(() => applied() === 1);
+    expect(stream.acknowledged).toEqual([7]);
+    expect(last(plane)?.services.get('local/edge_web')).toBeDefined();
+    expect(last(plane)?.services.get('shop_web')).toEqual(shop.services.get('shop_web'));
+    leave(emptyTable, 2);
+    await until(() => applied() === 2);
+    expect([...(last(plane)?.services.keys() ?? [])]).toEqual([...shop.services.keys()]);
+    stream.send(change(8, { shop_web: null }));
+    await until(() => stream.acknowledged.includes(8));
+  });
+
+  test('with a master that never spoke it is waited for a moment, and then gone on without', async () => {
+    leave(own, 3);
+    const { clock, plane } = begin(() => {
+      throw new Error('no master');
+    });
+    await settle();
+    expect(plane.applied).toEqual([]);
+    await clock.advance(1000);
+    await until(() => applied() === 3);
+    expect(last(plane)?.pods.get('local/s1')).toMatchObject({ node: 'n1' });
+  });
+
+  test('a torn file changes nothing', async () => {
+    leave(own, 3);
+    const { clock, plane } = begin(null);
+    await settle();
+    await clock.advance(0);
+    await until(() => applied() === 3);
+    writeFileSync(join(localDir(), 'table.json'), '{"revision": 9');
+    await settle();
+    await clock.advance(10_000);
+    await settle();
+    expect(last(plane)?.pods.has('local/s1')).toBe(true);
+    expect(applied()).toBe(3);
   });
 });
