@@ -1,4 +1,5 @@
 /** What a pod's worker does to the world: the actions of a step, through ports. Each is safe to repeat. */
+import { failpoint } from '../../lib/failpoint.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
@@ -148,6 +149,7 @@ export class Effects {
     this.leave(podId);
     await this.#ports.runtime.release(podId);
     await this.#ports.files.release(podId);
+    failpoint('release.files', podId);
     await this.#ports.volumes.release(podId);
     await this.#ports.logs.close(podId);
   }

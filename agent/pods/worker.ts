@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { failpoint } from '../../lib/failpoint.ts';
 import type { Log } from '../../lib/log.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Assignment } from '../../model/assignment.ts';
@@ -48,6 +49,12 @@ export interface RunningContainer {
   readonly id: string;
   readonly pid: number;
 }
+
+/** Failpoints after an action. */
+const done = {
+  prepare: 'prepare.done', attach: 'attach.done', create: 'create.done', start: 'start.done', check: 'check.done', hook: 'hook.done', signal: 'signal.done',
+  remove: 'remove.done', detach: 'detach.done', release: 'release.done', forget: 'forget.done',
+} as const satisfies Record<Action['kind'], string>;
 
 /** Waits after failures: first and longest, milliseconds. */
 const retry = { first: 100, most: 10_000 };
@@ -254,6 +261,7 @@ export class PodWorker {
     try {
       // What a master has not been asked about yet is in containerd, not here.
       if (record.assignment || record.removed) await writeWhole(path.join(this.#context.stateDir, 'pods', `${this.id}.json`), encodeRecord(record), { sync });
+      failpoint('save.done', this.id);
     } catch (error) {
       this.#unsaved = true;
       this.#wordUnsaved ||= word;
@@ -309,6 +317,12 @@ export class PodWorker {
   }
 
   async #act(action: Action): Promise<void> {
+    failpoint(action.kind, this.id);
+    await this.#do(action);
+    failpoint(done[action.kind], this.id);
+  }
+
+  async #do(action: Action): Promise<void> {
     const { effects, ports, limit, stateDir } = this.#context;
     switch (action.kind) {
       case 'prepare':

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import { inNetns, openNetns } from '../../lib/linux/netns.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import { setDomainnameOf } from '../../lib/linux/uts.ts';
+import { failpoint } from '../../lib/failpoint.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { Options as RuncOptions } from '../../proto/gen/containerd/runc.ts';
@@ -45,6 +46,7 @@ export async function createContainer(context: RuntimeContext, accounts: Account
     throw error;
   }
   const [mounts, existing] = await Promise.all([first ?? prepare(context, id, request), record(context, id, request, built, assets, { name: oci.shim, options: runcOptions(oci, users) })]);
+  failpoint('create.record', request.id);
   const warnings = [...built.warnings];
   let pid = existing?.pid ?? 0;
   if (!existing) {
@@ -54,6 +56,7 @@ export async function createContainer(context: RuntimeContext, accounts: Account
     warnings.push(...made.warnings);
     try {
       pid = await createTask(context, id, request, made.mounts, runcOptions(oci, users));
+      failpoint('create.task', request.id);
     } finally {
       if (special) await staging.takeDown();
     }
@@ -107,7 +110,9 @@ async function prepare(context: RuntimeContext, id: string, request: CreateReque
   const { client, snapshotter } = context;
   const labels = { 'containerd.io/gc.root': new Date(context.clock.now()).toISOString() };
   try {
-    return (await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key: id, parent: request.image.chainId, labels }))).mounts;
+    const { mounts } = await withoutOrphans(() => client.call(SnapshotsService.prepare, { snapshotter, key: id, parent: request.image.chainId, labels }));
+    failpoint('create.layer', request.id);
+    return mounts;
   } catch (error) {
     if (isCode(error, 'conflict')) return (await client.call(SnapshotsService.mounts, { snapshotter, key: id })).mounts;
     if (isCode(error, 'not-found')) {

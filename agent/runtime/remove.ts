@@ -2,6 +2,7 @@
 import { unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { failpoint } from '../../lib/failpoint.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
@@ -17,10 +18,13 @@ const killDeadlineMs = 30_000;
 export async function removeContainer(context: RuntimeContext, id: string): Promise<void> {
   const containerId = containerdId(id);
   await removeTask(context, containerId);
+  failpoint('remove.task', id);
   const known = await knownContainer(context, id);
   if (known?.assets) await removeAssets(context, containerId, known.assets);
   await Promise.all([known && removeTraces(context, known), removeLayer(context, containerId)]);
+  failpoint('remove.layer', id);
   await removeRecord(context, containerId);
+  failpoint('remove.record', id);
 }
 
 /** Writable layer, assets and record, of a container without a process. */
