@@ -22,7 +22,7 @@ import { attemptFailed } from './step/absorb.ts';
 import { rebuild } from './step/rebuild.ts';
 import { restartsOf } from './step/status.ts';
 import { step } from './step/step.ts';
-import { type Action, type ContainerLocal, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type Timers } from './step/types.ts';
+import { type Action, type ContainerLocal, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type StepResult, type Timers } from './step/types.ts';
 
 export interface WorkerContext {
   readonly ports: EffectPorts;
@@ -210,11 +210,17 @@ export class PodWorker {
       } else this.#record = { ...this.#record, local: result.local };
       this.#timers = result.timers;
       this.#asks.taken(input.answers.length);
-      this.#tell(result.status);
+      this.#tell(this.#stillWaiting(result));
       if (result.actions.length === 0) return result.wakeIn;
       await this.#perform(result.actions);
       if (this.#stop.signal.aborted || this.#context.signal.aborted) return undefined;
     }
+  }
+
+  /** While it looks again for what it waited for, it says so as before. */
+  #stillWaiting({ status, actions }: StepResult): PodStatus {
+    const looks = this.#waiting !== null && status.message === '' && actions.some((action) => action.kind === 'prepare');
+    return looks ? { ...status, message: this.#waiting ?? '' } : status;
   }
 
   #input(): StepInput {
