@@ -16,10 +16,11 @@ import { jsonAny } from './client.ts';
 import { type Assets, encodeKnown, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId } from './ids.ts';
 import { type AccountCache, accountFiles, type DeviceRequest, readAndBuild, readDevices } from './inputs.ts';
+import { dropBrokenLayers, layersAreGone } from './mend.ts';
 import { namedRuntime, type OciRuntime } from './oci-runtime.ts';
 import type { Users } from './pod-users.ts';
 import type { CreateRequest, RuntimeContainer } from './port.ts';
-import { removeContainer, removeRecords } from './remove.ts';
+import { clearAway, removeContainer } from './remove.ts';
 import type { BuiltSpec } from './spec/build.ts';
 import { specJson } from './spec/oci.ts';
 import { Staging } from './staging.ts';
@@ -42,10 +43,10 @@ export async function createContainer(context: RuntimeContext, accounts: Account
     needs = await readDevices(context, request.spec);
     built = await readAndBuild(context, await accountFiles(accounts, request.image.chainId, first), request, needs, users, staging);
   } catch (error) {
-    await removeRecords(context, id);
+    await clearAway(context, id);
     throw error;
   }
-  const [mounts, existing] = await Promise.all([first ?? prepare(context, id, request), record(context, id, request, built, assets, { name: oci.shim, options: runcOptions(oci, users) })]);
+  const [mounts, existing] = await layerAndRecord(context, id, [first ?? prepare(context, id, request), record(context, id, request, built, assets, { name: oci.shim, options: runcOptions(oci, users) })]);
   failpoint('create.record', request.id);
   const warnings = [...built.warnings];
   let pid = existing?.pid ?? 0;
@@ -88,7 +89,7 @@ async function orNone<T>(context: RuntimeContext, id: string, staging: Staging, 
     return await make();
   } catch (error) {
     await staging.takeDown();
-    await removeRecords(context, id);
+    await clearAway(context, id);
     throw error;
   }
 }
@@ -100,9 +101,19 @@ async function limit(context: RuntimeContext, request: CreateRequest, built: Bui
   try {
     return await writeCgroupLimits(context.layout, built.spec.linux.cgroupsPath, request.spec);
   } catch (error) {
-    await removeContainer(context, request.id);
+    await removeContainer(context, request.id).catch((failure: unknown) => context.log.warn('a container without its limits stays, not started', { container: request.id, error: failure }));
     throw error;
   }
+}
+
+/** Both are made at once. A record without a layer would be a container that is none. */
+async function layerAndRecord<L, R>(context: RuntimeContext, id: string, making: readonly [L | Promise<L>, Promise<R>]): Promise<readonly [L, R]> {
+  const [layer, written] = await Promise.allSettled(making);
+  if (layer.status === 'fulfilled' && written.status === 'fulfilled') return [layer.value, written.value];
+  const error: unknown = layer.status === 'rejected' ? layer.reason : written.status === 'rejected' ? written.reason : undefined;
+  // What may have happened stays for the next try.
+  if (!(error instanceof TsorchError && error.retryable)) await clearAway(context, id);
+  throw error;
 }
 
 /** The writable layer. The label keeps it from the garbage collector until the record refers to it. */
@@ -118,7 +129,7 @@ async function prepare(context: RuntimeContext, id: string, request: CreateReque
     if (isCode(error, 'not-found')) {
       throw new TsorchError('not-found', `image ${request.image.reference} is not unpacked on this host`, { cause: error, hint: 'pull or load it again' });
     }
-    throw error;
+    throw layersAreGone(error) ? await dropBrokenLayers(context, request.image, error) : error;
   }
 }
 

@@ -27,8 +27,13 @@ export async function removeContainer(context: RuntimeContext, id: string): Prom
   failpoint('remove.record', id);
 }
 
+/** After a failure, which is what is to be told: what cannot be removed now is with the next try, or with the pod's end. */
+export async function clearAway(context: RuntimeContext, containerId: string): Promise<void> {
+  await removeRecords(context, containerId).catch((error: unknown) => context.log.warn('what was made of a container stays for now', { container: containerId, error }));
+}
+
 /** Writable layer, assets and record, of a container without a process. */
-export async function removeRecords(context: RuntimeContext, containerId: string): Promise<void> {
+async function removeRecords(context: RuntimeContext, containerId: string): Promise<void> {
   const assets = context.known.get(containerId)?.assets;
   if (assets) await removeAssets(context, containerId, assets);
   await removeLayer(context, containerId);

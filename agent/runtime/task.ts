@@ -5,18 +5,22 @@ import { makeFifo } from '../../lib/linux/fifo.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { type CreateTaskRequest, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import type { Any, Mount } from '../../proto/gen/containerd/types.ts';
+import { bundleIn, removeStaleBundle } from './bundle.ts';
 import { readCgroupLayout } from './cgroup.ts';
 import { orNothing, type RuntimeContext } from './context.ts';
 import { runtimeFailure } from './failure.ts';
+import { dropBrokenLayers, layersAreGone } from './mend.ts';
 import { claimControllers, holdControllers } from './oci-runtime.ts';
 import type { CreateRequest } from './port.ts';
-import { removeRecords } from './remove.ts';
+import { clearAway } from './remove.ts';
 
 const createDeadlineMs = 120_000;
 /** How long an earlier try of ours, cut off, may take to be rolled back by containerd. */
 const rollbackMs = 15_000;
 /** After it what is half made is not being made any more. */
 const orphanMs = 1000;
+/** After it nobody is taking back what is left. */
+const staleMs = 3000;
 
 /** Has the shim make the container's process, not started; its pid. Finds what an earlier try made. */
 export async function createTask(context: RuntimeContext, id: string, request: CreateRequest, mounts: readonly Mount[], options: Any | undefined): Promise<number> {
@@ -45,13 +49,15 @@ export async function createTask(context: RuntimeContext, id: string, request: C
       if (!isHalfMade(error) || waited > rollbackMs) {
         const failure = runtimeFailure(error, `container ${request.id}`);
         // What may have happened stays for the next try; what failed for good leaves nothing.
-        if (!(failure instanceof TsorchError && failure.retryable)) await removeRecords(context, id);
-        throw failure;
+        if (!(failure instanceof TsorchError && failure.retryable)) await clearAway(context, id);
+        throw layersAreGone(error) ? await dropBrokenLayers(context, request.image, failure) : failure;
       }
       const there = await orNothing(client.call(TasksService.get, { containerId: id, execId: '' }));
       if (there?.process) return there.process.pid;
       // A shim that never made its container, left by a containerd that died: nobody else takes it back.
       if (waited > orphanMs) await orNothing(client.call(TasksService.delete, { containerId: id }));
+      const stale = bundleIn(error);
+      if (stale !== null && waited > staleMs) await removeStaleBundle(context, id, stale);
       await clock.sleep(50);
     }
   }

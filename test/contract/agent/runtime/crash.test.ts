@@ -1,21 +1,23 @@
 /** What dies in the middle: containerd, shims, the agent itself. Containers and answers must not be lost. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { readCgroupLayout } from '../../../../agent/runtime/cgroup.ts';
+import { cgroupProcesses, readCgroupLayout } from '../../../../agent/runtime/cgroup.ts';
 import { ContainerdClient, defaultNamespace } from '../../../../agent/runtime/client.ts';
 import { openContainerdRuntime } from '../../../../agent/runtime/containerd.ts';
 import { startContainerd } from '../../../../agent/runtime/daemon.ts';
 import { shimSocket } from '../../../../agent/runtime/ids.ts';
+import { layerDirectories } from '../../../../agent/runtime/image-files.ts';
 import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
 import { findProcesses, identify, isAlive } from '../../../../agent/runtime/proc.ts';
 import { stopContainerd } from '../../../../agent/runtime/teardown.ts';
 import { systemClock } from '../../../../lib/clock.ts';
-import { listMounts } from '../../../../lib/linux/mount.ts';
+import { listMounts, mount } from '../../../../lib/linux/mount.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
+import { SnapshotsService } from '../../../../proto/gen/containerd/snapshots.ts';
 import { asStream, busyboxImage, dockerArchive } from './busybox.ts';
 import { type ContainerdHost, hostPaths, request, startHost } from './containerd-host.ts';
 import { text } from './suite.ts';
@@ -104,12 +106,23 @@ describe('crashes', () => {
       if (result.status === 'rejected') expect((result.reason as { retryable?: boolean }).retryable, String(result.reason)).toBe(true);
       const made = requests[index];
       if (!made) continue;
-      expect((await host.runtime.create(made)).state).toBe('created');
-      await host.runtime.start(made.id);
+      expect((await insist(() => host.runtime.create(made))).state).toBe('created');
+      await insist(() => host.runtime.start(made.id));
     }
     expect((await host.runtime.list()).map((c) => c.state)).toEqual(requests.map(() => 'running'));
     await Promise.all(requests.map((made) => host.runtime.remove(made.id)));
     expect(await host.runtime.list()).toEqual([]);
+  });
+
+  test('what a killed containerd left of a container, and neither takes up nor removes, does not stand in the way for ever', async () => {
+    const made = await asked(['sleep', '1000']);
+    const bundle = join(host.runDir, 'containerd/io.containerd.runtime.v2.task/tsorch', made.id);
+    await mkdir(join(bundle, 'rootfs'), { recursive: true });
+    mount('tmpfs', join(bundle, 'rootfs'), 'tmpfs');
+    expect((await host.runtime.create(made)).state).toBe('created');
+    await host.runtime.start(made.id);
+    await host.runtime.remove(made.id);
+    expect(existsSync(bundle)).toBe(false);
   });
 
   test('a shim killed: its containers count as killed, and can be removed without a trace', async () => {
@@ -130,27 +143,131 @@ describe('crashes', () => {
 
   test.each([0, 4, 8, 12, 18, 25, 35])('the agent killed %i ms into a create: trying again succeeds', async (delay) => {
     const made = await asked(['sleep', '1000'], undefined, { stdinOpen: true });
-    const script = join(host.logDir, 'create.ts');
-    const root = join(import.meta.dirname, '../../../..');
-    await writeFile(script, `
-      const { ContainerdClient } = await import('${root}/agent/runtime/client.ts');
-      const { openContainerdRuntime } = await import('${root}/agent/runtime/containerd.ts');
-      const { systemClock: clock } = await import('${root}/lib/clock.ts');
-      const { silentLog: log } = await import('${root}/lib/log.ts');
-      const [socket, runDir, cgroupPrefix, request] = process.argv.slice(2);
-      const runtime = await openContainerdRuntime({ client: new ContainerdClient({ socket }), runDir, clock, log, cgroupPrefix });
-      await runtime.list();
-      process.stdout.write('go');
-      await runtime.create(JSON.parse(request));
-    `);
-    const child = spawn(process.execPath, [script, host.daemon.socket, host.runDir, host.cgroupPrefix, JSON.stringify(made)], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const child = await createInChild(host, made);
     await clock.sleep(delay);
     await killed(child);
     expect((await host.runtime.create(made)).state).toBe('created');
     await host.runtime.start(made.id);
     expect((await host.runtime.list()).map((c) => [c.id, c.state])).toEqual([[made.id, 'running']]);
     await host.runtime.remove(made.id);
+  });
+
+  test.each([0, 20, 45])('the agent killed %i ms into a create with all there is: the next one takes down what was staged, and nothing is left', async (delay) => {
+    const pod = `k${++number}`;
+    const peer = await run(['sleep', '1000'], pod);
+    const made = { ...(await asked(['sleep', '1000'], pod, { userns: 'private', mounts: [], tty: true })), sharesIpc: true, imageMounts: [{ image, target: '/img', subpath: 'etc' }], mounts: [{ source: host.logDir, target: '/logs', type: 'bind', options: ['rbind', 'ro'] }] } as CreateRequest;
+    const child = await createInChild(host, made);
+    await clock.sleep(delay);
+    await killed(child);
+    const client = new ContainerdClient({ socket: host.daemon.socket });
+    const runtime = await openContainerdRuntime({ client, runDir: host.runDir, clock, log, cgroupPrefix: host.cgroupPrefix });
+    expect(mountsIn(host, 'mounts')).toEqual([]);
+    expect((await runtime.create(made)).state).toBe('created');
+    await runtime.start(made.id);
+    expect(mountsIn(host, 'mounts')).toEqual([]);
+    await Promise.all([runtime.remove(made.id), runtime.remove(peer.id)]);
+    await runtime.release(pod);
+    expect([...mountsIn(host, 'shm'), ...mountsIn(host, 'userns')]).toEqual([]);
+    const { info } = await snapshotsOf(client);
+    expect(info.filter((key) => key.includes(made.id))).toEqual([]);
+    client.close();
+  });
+
+  test.each([0, 12, 35])('containerd killed %i ms into a removal: trying again leaves nothing', async (delay) => {
+    const made = await run(['sleep', '1000']);
+    const removing = host.runtime.remove(made.id).then(() => null, (error: unknown) => error as { retryable?: boolean });
+    await clock.sleep(delay);
+    await killDaemon();
+    const failed = await removing;
+    if (failed !== null) expect(failed.retryable, String(failed)).toBe(true);
+    await insist(() => host.runtime.remove(made.id));
+    expect(await host.runtime.list()).toEqual([]);
+    expect(await identify(made.pid)).toBeNull();
+    expect((await snapshotsOf(host.client)).info.filter((key) => key === made.id)).toEqual([]);
+  });
+
+  test.each([0, 3, 10])('containerd killed %i ms into a start: the container runs once, and says how it ended', async (delay) => {
+    const made = await asked(['sh', '-c', 'echo run >> /logs/ran-$NAME; while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 3']);
+    const request = { ...made, spec: { ...made.spec, env: { NAME: made.id } }, mounts: [{ source: host.logDir, target: '/logs', type: 'bind', options: ['rbind', 'rw'] }] } as CreateRequest;
+    const { pid } = await host.runtime.create(request);
+    const starting = host.runtime.start(made.id).then(() => null, (error: unknown) => error as { retryable?: boolean });
+    await clock.sleep(delay);
+    await killDaemon();
+    const failed = await starting;
+    if (failed !== null) expect(failed.retryable, String(failed)).toBe(true);
+    await insist(() => host.runtime.start(made.id));
+    const over = host.runtime.wait(made.id, forever);
+    await writeFile(`/proc/${pid}/root/tmp/end`, '');
+    expect((await over).code).toBe(3);
+    expect(await readFile(join(host.logDir, `ran-${made.id}`), 'utf8')).toBe('run\n');
+    await host.runtime.remove(made.id);
+  });
+
+  test('a fork bomb within its limit: the host goes on, and not one of its processes stays', async () => {
+    const bomb = await asked(['sh', '-c', 'bomb() { bomb | bomb & }; bomb; while true; do sleep 1; done'], 'bomb', { limits: { pids: 60, cpus: 0.5, memory: 128 << 20 } });
+    const beside = await run(['sleep', '1000'], 'bomb');
+    await host.runtime.create(bomb);
+    await host.runtime.start(bomb.id);
+    const cgroup = `/${host.cgroupPrefix}/bomb/${bomb.id}`;
+    const layout = await readCgroupLayout();
+    const events = () => readFile(join(layout.v1.find((h) => h.controllers.includes('pids'))?.directory ?? layout.v2 ?? '', cgroup, 'pids.events'), 'utf8');
+    await vi.waitFor(async () => expect(Number(/max (\d+)/.exec(await events())?.[1])).toBeGreaterThan(0), { timeout: 20_000 });
+    expect((await cgroupProcesses(layout, cgroup)).length).toBeLessThanOrEqual(60);
+    // Everything else is done as ever: the neighbour, another pod, the list.
+    const exec = await host.runtime.exec(beside.id, { argv: ['echo', 'fine'], env: {}, tty: false, stdin: false });
+    exec.stderr?.resume();
+    expect(await text(exec.stdout)).toBe('fine\n');
+    const other = await run(['true']);
+    expect((await host.runtime.wait(other.id, forever)).code).toBe(0);
+    expect((await host.runtime.list()).find(({ id }) => id === bomb.id)?.state).toBe('running');
+    const pids = await cgroupProcesses(layout, cgroup);
+    await host.runtime.remove(bomb.id);
+    expect((await Promise.all(pids.map(identify))).filter((alive) => alive !== null)).toEqual([]);
+    expect((await host.runtime.list()).map(({ id, state }) => [id, state])).toEqual([[beside.id, 'running'], [other.id, 'stopped']]);
+  });
+
+  test('out of memory: that container is told apart, its neighbours in the pod run on', async () => {
+    const controller = new AbortController();
+    const ooms: string[] = [];
+    let ready = false;
+    host.runtime.watch({ exit: () => {}, oom: (id) => void ooms.push(id), resync: () => { ready = true; } }, controller.signal);
+    await vi.waitFor(() => expect(ready).toBe(true), { timeout: 10_000 });
+    const neighbour = await run(['sleep', '1000'], 'hungry');
+    const hungry = await asked(['sh', '-c', 'exec dd if=/dev/zero of=/dev/null bs=200M count=5'], 'hungry', { limits: { memory: 16 << 20, memorySwap: 16 << 20 } });
+    await host.runtime.create(hungry);
+    await host.runtime.start(hungry.id);
+    expect((await host.runtime.wait(hungry.id, forever)).code).toBe(137);
+    await vi.waitFor(() => expect(ooms).toEqual([hungry.id]), { timeout: 10_000 });
+    controller.abort();
+    const states = (await host.runtime.list()).map(({ id, state }) => [id, state]);
+    expect(states).toContainEqual([neighbour.id, 'running']);
+    expect(states).toContainEqual([hungry.id, 'stopped']);
+  });
+
+  test('layers that are gone from the disk: it says so, and the image is unpacked again', async () => {
+    await host.images.load(asStream(await dockerArchive(await busyboxImage({ variant: 'damaged' }), ['tsorch-test:damaged'])));
+    const damaged = await host.images.get('tsorch-test:damaged');
+    const first = { ...(await asked(['cat', '/variant'])), image: damaged } as CreateRequest;
+    await host.runtime.create(first);
+    const { info } = await snapshotsOf(host.client);
+    expect(info).toContain(damaged.chainId);
+    const { mounts } = await host.client.call(SnapshotsService.mounts, { snapshotter: 'overlayfs', key: first.id });
+    // The topmost layer of the image is its own: the others share the one below.
+    const layer = layerDirectories(mounts)[1] ?? '';
+    expect(existsSync(join(layer, 'variant'))).toBe(true);
+    await host.runtime.remove(first.id);
+    await rm(layer, { recursive: true });
+    const second = { ...(await asked(['cat', '/variant'])), image: damaged } as CreateRequest;
+    const failed = await host.runtime.create(second).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ code: 'not-found', message: expect.stringMatching(/damaged: layers of it are gone/) as unknown });
+    expect(await host.runtime.list()).toEqual([]);
+    // To look for the image is enough: what it was made of is there still.
+    const third = { ...(await asked(['cat', '/variant'])), image: await host.images.get('tsorch-test:damaged') } as CreateRequest;
+    await host.runtime.create(third);
+    await host.runtime.start(third.id);
+    expect((await host.runtime.wait(third.id, forever)).code).toBe(0);
+    await host.runtime.remove(third.id);
+    expect(await readFile(third.stdout, 'utf8')).toBe('damaged');
   });
 
   test('an agent that comes after adopts the daemon, its containers, and ends execs nobody reads', async () => {
@@ -222,6 +339,49 @@ describe('the end', () => {
 /** Whether pods' shims left their sockets behind. */
 function sockets(daemonSocket: string, ...pods: readonly string[]): readonly string[] {
   return pods.filter((pod) => existsSync(shimSocket(daemonSocket, defaultNamespace, pod)));
+}
+
+/** An agent of its own that makes the container; returns when it begins. */
+async function createInChild(host: ContainerdHost, made: CreateRequest): Promise<ChildProcess> {
+  const script = join(host.logDir, 'create.ts');
+  const root = join(import.meta.dirname, '../../../..');
+  await writeFile(script, `
+    const { ContainerdClient } = await import('${root}/agent/runtime/client.ts');
+    const { openContainerdRuntime } = await import('${root}/agent/runtime/containerd.ts');
+    const { systemClock: clock } = await import('${root}/lib/clock.ts');
+    const { silentLog: log } = await import('${root}/lib/log.ts');
+    const [socket, runDir, cgroupPrefix, request] = process.argv.slice(2);
+    const runtime = await openContainerdRuntime({ client: new ContainerdClient({ socket }), runDir, clock, log, cgroupPrefix });
+    await runtime.list();
+    process.stdout.write('go');
+    await runtime.create(JSON.parse(request));
+  `);
+  const child = spawn(process.execPath, [script, host.daemon.socket, host.runDir, host.cgroupPrefix, JSON.stringify(made)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  return child;
+}
+
+/** As an agent does: what may be tried again is tried again. */
+async function insist<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (tries === 20 || (error as { retryable?: boolean }).retryable !== true) throw error;
+      await clock.sleep(100);
+    }
+  }
+}
+
+function mountsIn(host: ContainerdHost, name: string): readonly string[] {
+  return listMounts().map(({ target }) => target).filter((target) => target.startsWith(`${host.runDir}/${name}/`));
+}
+
+/** Names of all snapshots. */
+async function snapshotsOf(client: ContainerdClient): Promise<{ readonly info: readonly string[] }> {
+  const names: string[] = [];
+  for await (const { info } of client.stream(SnapshotsService.list, { snapshotter: 'overlayfs', filters: [] }) as AsyncIterable<{ info: readonly { name: string }[] }>) names.push(...info.map(({ name }) => name));
+  return { info: names };
 }
 
 async function killed(child: ChildProcess): Promise<void> {
