@@ -1,5 +1,5 @@
 /** Which parts of a service a running pod is made of. */
-import type { ServiceSpec } from './spec.ts';
+import type { ContainerLimits, ContainerSpec, ServiceSpec } from './spec.ts';
 import { canonical } from './canonical.ts';
 
 /**
@@ -19,6 +19,28 @@ function podParts(spec: ServiceSpec): unknown {
     networks: [...new Set(spec.networks.map((attachment) => attachment.network))].sort(),
     hostPorts: spec.ports.filter((port) => port.mode === 'host').map(canonical).sort(),
   };
+}
+
+/**
+ * Whether pods of the one become pods of the other as they run: all that differs is limits of a kind that a running container's can be
+ * changed. Such a change keeps the revision's name.
+ */
+export function changesInPlace(before: ServiceSpec, after: ServiceSpec): boolean {
+  return revisionOf(withoutLiveLimits(before)) === revisionOf(withoutLiveLimits(after));
+}
+
+/** Limits that the kernel takes while a container runs. */
+const live: readonly (keyof ContainerLimits)[] = ['cpus', 'cpuShares', 'cpuset', 'memory', 'memoryReservation', 'memorySwap', 'pids'];
+
+function withoutLiveLimits(spec: ServiceSpec): ServiceSpec {
+  const { containers, initContainers } = spec.template;
+  return { ...spec, template: { ...spec.template, containers: containers.map(fixedParts), ...(initContainers ? { initContainers: initContainers.map(fixedParts) } : {}) } };
+}
+
+function fixedParts({ blkio: _, limits, ...rest }: ContainerSpec): ContainerSpec {
+  const fixed = Object.fromEntries(Object.entries(limits).filter(([name]) => !live.includes(name as keyof ContainerLimits)));
+  // A set of processors can be changed, but not taken back.
+  return { ...rest, limits: { ...fixed, ...(limits.cpuset === undefined ? {} : { cpuset: 'some' }) } };
 }
 
 /** Digests may carry a suffix that asks for new pods of the same spec (`…~2`, a restart): the part before it. */

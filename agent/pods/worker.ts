@@ -19,6 +19,7 @@ import { Asks } from './ask/asks.ts';
 import { placeOf } from './ask/place.ts';
 import { encodeRecord, type PodRecord } from './record.ts';
 import { attemptFailed } from './step/absorb.ts';
+import { limitsOf } from './step/limits.ts';
 import { rebuild } from './step/rebuild.ts';
 import { restartsOf } from './step/status.ts';
 import { step } from './step/step.ts';
@@ -342,6 +343,8 @@ export class PodWorker {
         return limit.run(() => this.#create(action.container, action.attempt), { urgent: true });
       case 'start':
         return this.#ownFault(action.container, action.attempt, () => effects.start(containerId(this.id, action.container, action.attempt)));
+      case 'limit':
+        return this.#limit(action.container, action.attempt);
       case 'check':
         this.#asks.check(action);
         return;
@@ -396,6 +399,25 @@ export class PodWorker {
       this.#timers = { ...this.#timers, prepared: false };
       throw error;
     }
+  }
+
+  /** Limits that cannot be had now are told, and are those of the next attempt: nothing is stopped for them. */
+  async #limit(name: string, attempt: number): Promise<void> {
+    const spec = containersOf(this.#assigned().template).find((container) => container.name === name);
+    if (!spec) return;
+    let warnings: readonly string[] = [];
+    try {
+      warnings = await this.#context.ports.runtime.update(containerId(this.id, name, attempt), spec.limits, spec.blkio);
+      this.#context.log.info('limits changed', { pod: this.id, container: name });
+    } catch (error) {
+      const over = isCode(error, 'conflict');
+      if (!over && error instanceof TsorchError && error.retryable) throw error;
+      // It has just ended, or the kernel does not take them while it runs: its next attempt has them.
+      if (over) this.#context.ports.view.refresh();
+      else warnings = [`limits not changed before the next start: ${describeError(error)}`];
+    }
+    const before = this.#record.local?.containers[name];
+    if (before?.attempt === attempt) this.#setLocal((local) => ({ ...local, containers: { ...local.containers, [name]: { ...withWarnings(before, warnings), limits: limitsOf(spec) } } }));
   }
 
   /** An error that is the container's own (its command, its mounts) ends the attempt; others are tried again. */

@@ -53,6 +53,8 @@ interface FakeContainer {
 }
 
 export class FakeRuntime implements Runtime {
+  /** Thrown by `update`, once. */
+  updateError: TsorchError | null = null;
   /** Pods that `release` was called for. */
   readonly released: string[] = [];
   readonly #options: FakeRuntimeOptions;
@@ -239,6 +241,9 @@ export class FakeRuntime implements Runtime {
   async update(id: string, limits: ContainerSpec['limits']): Promise<readonly string[]> {
     const container = this.#containers.get(id);
     if (container?.state !== 'running' && container?.state !== 'created') throw new TsorchError('conflict', `container ${id} is not running`);
+    const refused = this.updateError;
+    this.updateError = null;
+    if (refused) throw refused;
     container.limits = limits;
     return [];
   }

@@ -6,10 +6,10 @@ import type { ApplyResult } from '../../model/api.ts';
 import { fileObjectKey, withDigests } from '../../model/assign.ts';
 import { containersOf, serviceId, type FileObjectSpec, type ServiceSpec, type StackSpec } from '../../model/spec.ts';
 import { imagesOf, type RegistryAuth, registryKey, registryOf } from '../../model/registry.ts';
-import type { Network, ServiceStatus, Stack, Volume } from '../../model/service.ts';
+import type { Network, Service, ServiceStatus, Stack, Volume } from '../../model/service.ts';
 import { canonical } from '../../model/canonical.ts';
 import { withRestarts } from '../../model/restarts.ts';
-import { baseRevision, revisionOf } from '../../model/revision.ts';
+import { baseRevision, changesInPlace, revisionOf } from '../../model/revision.ts';
 import type { Kind, Kinds, Op } from '../store/port.ts';
 import type { Maps } from '../world.ts';
 import type { Allocations } from './allocations.ts';
@@ -122,7 +122,12 @@ function slotVolumes(maps: Maps, name: string): readonly Volume[] {
 /** Its pods are replaced. */
 function isChanged({ maps, hash }: ApplyInput, spec: ServiceSpec): boolean {
   const known = maps.services.get(serviceId(spec.stack, spec.name))?.value;
-  return known !== undefined && baseRevision(known.revision) !== digestOf(hash, spec);
+  return known !== undefined && !keepsRevision(known, spec, digestOf(hash, spec));
+}
+
+/** A restart asked for gave the revision a suffix: the same spec applied again does not take it back. Limits change in place. */
+function keepsRevision(known: Service, spec: ServiceSpec, digest: string): boolean {
+  return baseRevision(known.revision) === digest || changesInPlace(known.spec, spec);
 }
 
 function digestOf(hash: ApplyInput['hash'], spec: ServiceSpec): string {
@@ -134,8 +139,7 @@ function planService(input: ApplyInput, plan: Plan, spec: ServiceSpec, changed: 
   const id = serviceId(spec.stack, spec.name);
   const known = maps.services.get(id)?.value;
   const digest = digestOf(hash, spec);
-  // A restart asked for gave the revision a suffix: the same spec applied again does not take it back.
-  const revision = known !== undefined && baseRevision(known.revision) === digest ? known.revision : digest;
+  const revision = known !== undefined && keepsRevision(known, spec, digest) ? known.revision : digest;
   // The revision names what needs new pods; a change beside it (replicas, placement) keeps the name and updates its record.
   plan.put('revisions', `${id}.${revision}`, { service: id, revision, spec }, known?.revision === revision || known?.previous === revision);
   const previous = known === undefined || known.revision === revision ? (known?.previous ?? null) : known.revision;

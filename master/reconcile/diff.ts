@@ -1,7 +1,7 @@
 /** What an apply would change of a service, field by field. */
 import type { ServiceSpec } from '../../model/spec.ts';
 import { canonical } from '../../model/canonical.ts';
-import { revisionOf } from '../../model/revision.ts';
+import { changesInPlace } from '../../model/revision.ts';
 
 export interface FieldChange {
   /** `template.containers[web].env.MODE`; things with names go by them, other items of arrays by number. */
@@ -21,7 +21,7 @@ export interface ServiceDiff {
 export function diffService(before: ServiceSpec, after: ServiceSpec): ServiceDiff {
   const changes: FieldChange[] = [];
   compare('', before, after, changes);
-  return { restarts: revisionOf(before) !== revisionOf(after), changes: changes.sort((a, b) => (a.path < b.path ? -1 : 1)) };
+  return { restarts: !changesInPlace(before, after), changes: changes.sort((a, b) => (a.path < b.path ? -1 : 1)) };
 }
 
 function compare(path: string, before: unknown, after: unknown, changes: FieldChange[]): void {

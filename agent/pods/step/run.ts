@@ -1,9 +1,10 @@
 /** What a pod that shall run needs next: preparation, containers in their order, starts. */
-import { localOf, policyOf } from './containers.ts';
+import { localOf, policyOf, specOf } from './containers.ts';
+import { limitsOf } from './limits.ts';
 import { currentInit, waitsFor } from './order.ts';
 import { least, type Progress } from './progress.ts';
 import { delayLeft } from './restart.ts';
-import { type Action, containerId, type Plan, type StepInput, type Timers } from './types.ts';
+import { type Action, containerId, type ContainerLocal, type Plan, type StepInput, type Timers } from './types.ts';
 
 /** One round. At most one create at a time: the containers of a pod share a shim, and its start must not race with itself. */
 export function advance(input: StepInput, plan: Plan, before: Pick<Progress, 'containers' | 'timers'>): Progress {
@@ -43,7 +44,11 @@ export function advance(input: StepInput, plan: Plan, before: Pick<Progress, 'co
     actions.push(...needed.actions);
     const container = localOf({ containers }, next);
     if (needed.complete) {
-      const allotted = container.state === 'live' ? container : { ...container, state: 'live' as const, attempt: container.attempt + 1, started: false };
+      const spec = specOf(plan, next);
+      const allotted: ContainerLocal = {
+        ...(container.state === 'live' ? container : { ...container, state: 'live', attempt: container.attempt + 1, started: false }),
+        ...(spec ? { limits: limitsOf(spec) } : {}),
+      };
       const { [next]: _due, ...retryAt } = timers.retryAt;
       timers = { ...timers, retryAt };
       containers[next] = allotted;

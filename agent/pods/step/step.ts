@@ -10,6 +10,7 @@ import { absorb } from './absorb.ts';
 import { runChecks } from './checks.ts';
 import { endContainers } from './ending.ts';
 import { runHooks } from './hooks.ts';
+import { followLimits } from './limits.ts';
 import { inTurn } from './progress.ts';
 import { advance } from './run.ts';
 import { isReady, phaseOf, statusOf } from './status.ts';
@@ -26,7 +27,7 @@ export function step(input: StepInput): StepResult {
   const progress = inTurn(
     absorbed,
     (so) => endContainers(input, plan, { ...based, containers: so.containers }, so.timers),
-    ...(stop ? [] : [runHooks, runChecks, advance].map((part) => (so: Parameters<typeof advance>[2]) => part(input, plan, so))),
+    ...(stop ? [] : [runHooks, runChecks, advance, followLimits].map((part) => (so: Parameters<typeof advance>[2]) => part(input, plan, so))),
   );
   const moved: PodLocal = { ...based, containers: progress.containers };
   const phase = phaseOf(input, plan, moved);

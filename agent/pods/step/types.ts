@@ -50,6 +50,8 @@ export interface ContainerLocal {
   readonly failures: number;
   readonly health: 'starting' | 'healthy' | 'unhealthy' | null;
   readonly image: ImageFacts | null;
+  /** Those that its process has, or had: see limits.ts. */
+  readonly limits?: string;
   /** What its last create could not give as asked for. Absent: nothing. */
   readonly warnings?: readonly string[];
   /** The last ones, oldest first. */
@@ -200,6 +202,8 @@ export type Action =
   | { readonly kind: 'attach' }
   | { readonly kind: 'create'; readonly container: string; readonly attempt: number }
   | { readonly kind: 'start'; readonly container: string; readonly attempt: number }
+  /** Give the running container the limits that its spec has now. */
+  | { readonly kind: 'limit'; readonly container: string; readonly attempt: number }
   /** Ask once. The answer comes later, and is waited for by nobody. */
   | { readonly kind: 'check'; readonly container: string; readonly attempt: number; readonly which: Which; readonly ask: Probe['ask']; readonly timeoutMs: number }
   /** Run it in the container. The answer comes later. */

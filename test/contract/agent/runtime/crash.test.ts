@@ -16,6 +16,7 @@ import { stopContainerd } from '../../../../agent/runtime/teardown.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { listMounts, mount } from '../../../../lib/linux/mount.ts';
 import { silentLog } from '../../../../lib/log.ts';
+import type { TsorchError } from '../../../../model/errors.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
 import { SnapshotsService } from '../../../../proto/gen/containerd/snapshots.ts';
 import { asStream, busyboxImage, dockerArchive } from './busybox.ts';
@@ -175,7 +176,7 @@ describe('crashes', () => {
 
   test.each([0, 12, 35])('containerd killed %i ms into a removal: trying again leaves nothing', async (delay) => {
     const made = await run(['sleep', '1000']);
-    const removing = host.runtime.remove(made.id).then(() => null, (error: unknown) => error as { retryable?: boolean });
+    const removing = host.runtime.remove(made.id).then(() => null, (error: unknown) => error as TsorchError);
     await clock.sleep(delay);
     await killDaemon();
     const failed = await removing;
@@ -190,7 +191,7 @@ describe('crashes', () => {
     const made = await asked(['sh', '-c', 'echo run >> /logs/ran-$NAME; while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 3']);
     const request = { ...made, spec: { ...made.spec, env: { NAME: made.id } }, mounts: [{ source: host.logDir, target: '/logs', type: 'bind', options: ['rbind', 'rw'] }] } as CreateRequest;
     const { pid } = await host.runtime.create(request);
-    const starting = host.runtime.start(made.id).then(() => null, (error: unknown) => error as { retryable?: boolean });
+    const starting = host.runtime.start(made.id).then(() => null, (error: unknown) => error as TsorchError);
     await clock.sleep(delay);
     await killDaemon();
     const failed = await starting;

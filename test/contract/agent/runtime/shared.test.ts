@@ -178,6 +178,22 @@ describe.each(['crun', 'runc'])('shared and private, by %s', (oci) => {
     expect((await host.runtime.list()).length).toBe(2);
   });
 
+  test('limits of a running container: up, down, off; and less than is in use is refused', async () => {
+    const asked = await shell.start({ command: ['sh', '-c', 'head -c 40000000 /dev/zero > /dev/shm/held; echo held; exec sleep 1000'], limits: { memory: 128 << 20, cpus: 1, pids: 50 } });
+    await vi.waitFor(async () => expect(await readFile(asked.stdout, 'utf8')).toBe('held\n'), { timeout: 10_000 });
+    const read = () => [shell.cgroup(asked, 'memory', 'memory.limit_in_bytes'), shell.cgroup(asked, 'memory', 'memory.memsw.limit_in_bytes'), shell.cgroup(asked, 'cpu', 'cpu.cfs_quota_us'), shell.cgroup(asked, 'pids', 'pids.max')];
+    const mb = (count: number) => String(count << 20);
+    expect(read()).toEqual([mb(128), mb(256), '100000', '50']);
+    for (const [memory, cpus, pids] of [[256, 2, 100], [64, 0.5, 20], [96, 1.5, 30]] as const) {
+      expect(await host.runtime.update(asked.id, { memory: memory << 20, cpus, pids })).toEqual([]);
+      expect(read()).toEqual([mb(memory), mb(2 * memory), String(cpus * 100_000), String(pids)]);
+    }
+    await expect(host.runtime.update(asked.id, { memory: 8 << 20, memorySwap: 8 << 20 })).rejects.toBeInstanceOf(Error);
+    expect(await shell.exec(asked.id, 'echo alive')).toBe('alive\n');
+    await host.runtime.update(asked.id, {});
+    expect(Number(read()[0])).toBeGreaterThan(2 ** 50);
+  });
+
   test('a cgroup parent goes with its last pod', async () => {
     const asked = await shell.start({ ...sleeper, cgroupParent: '/team/web.slice', limits: { pids: 33 } });
     expect(shell.cgroup(asked, 'pids', 'pids.max', 'team/web.slice')).toBe('33');

@@ -71,6 +71,34 @@ describe('pods', () => {
     expect(host.runtime.released).toEqual(['p1']);
   });
 
+  test('limits change in place, also for an agent that comes after, and what cannot be is told', async () => {
+    const host = await makeHost();
+    let pods = await host.start();
+    const limited = (memory: number) => assignment('p1', { template: { containers: [containerSpec({ limits: { memory } })] } });
+    pods.assign(all([limited(100)]));
+    await host.until(ready(host, 'p1'));
+    const memory = () => host.runtime.limitsOf('p1.main.1').memory;
+    expect(memory()).toBe(100);
+    pods.assign(some(limited(200)));
+    await host.until(() => memory() === 200);
+    host.runtime.updateError = new TsorchError('unavailable', 'containerd restarts');
+    pods.assign(some(limited(300)));
+    await host.turnUntil(() => memory() === 300, 100);
+    host.kill();
+    await pods.done();
+    pods = await host.start();
+    pods.assign(all([limited(400)]));
+    await host.until(() => memory() === 400);
+    host.runtime.updateError = new TsorchError('internal', 'more is in use');
+    pods.assign(some(limited(50)));
+    await host.until(() => host.statuses.get('p1')?.message === 'limits not changed before the next start: more is in use');
+    expect([memory(), host.runtime.births]).toEqual([400, ['p1.main.1']]);
+    // The next attempt has them.
+    host.runtime.exit('p1.main.1', 1);
+    await host.turnUntil(() => host.runtime.births.length === 2, 250);
+    expect(host.runtime.requests.get('p1.main.2')?.spec.limits).toEqual({ memory: 50 });
+  });
+
   test('fifty at once', async () => {
     const host = await makeHost();
     const pods = await host.start();

@@ -79,6 +79,7 @@ test.each<[string, string, string[]]>([
   ['how it is updated', base.replace('replicas: 2', 'replicas: 2\n      update_config: { parallelism: 5 }'), ['services/shop_web']],
   ['labels of a volume', base.replace('  data:\n', '  data: { labels: { a: b } }\n'), ['volumes/shop_data']],
   ['labels of a network', `${base}networks: { default: { labels: { a: b } } }\n`, ['networks/shop_default']],
+  ['limits that running containers take', base.replace('image: db:1', 'image: db:1\n    cpus: 1.5\n    cpu_shares: 512\n    mem_limit: 64m\n    memswap_limit: 128m\n    pids_limit: 50'), ['services/shop_db', 'revisions/shop_db']],
   ['dependencies', base.replace('depends_on: [api]', 'depends_on: [api, db]'), ['services/shop_web']],
 ])('%s restart nothing', async (_, text, expected) => {
   const { writes, touched } = await change(text);
@@ -95,6 +96,9 @@ test.each<[string, string, Readonly<Record<string, string>>, string[]]>([
   ['a variable', base.replace('MODE: a', 'MODE: b'), files, ['shop_web']],
   ['a label that the container sees', base.replace('app: web', 'app: www'), files, ['shop_web']],
   ['the mode of a secret', base.replace('mode: 0400', 'mode: 0440'), files, ['shop_db']],
+  ['a limit beside something else', base.replace('image: db:1', 'image: db:2\n    cpus: 1'), files, ['shop_db']],
+  ['what is reserved on a node', base.replace('image: db:1', 'image: db:1\n    mem_reservation: 64m'), files, ['shop_db']],
+  ['a first set of processors', base.replace('image: db:1', 'image: db:1\n    cpuset: "0"'), files, ['shop_db']],
   ['more replicas, for the new ones', base.replace('replicas: 2', 'replicas: 3'), files, ['shop_web']],
 ])('%s rolls exactly the services that use it', async (_, text, changed, expected) => {
   const before = new Map(cluster.world.values('pods').map((pod) => [pod.id, pod.service]));
@@ -104,6 +108,20 @@ test.each<[string, string, Readonly<Record<string, string>>, string[]]>([
   const others = [...before.values()].filter((service) => !expected.includes(service));
   expect(stayed.filter((service) => !expected.includes(service)).toSorted()).toEqual(others.toSorted());
   expect(await change(text, changed)).toEqual(nothing);
+});
+
+test('limits there and back: the pods stay, the revision keeps its name, and what is agreed is what was last applied', async () => {
+  const limited = (memory: string) => base.replace('image: db:1', `image: db:1\n    mem_limit: ${memory}\n    cpuset: "0"`);
+  expect((await change(limited('64m'))).touched).toEqual(['shop_db']);
+  const before = cluster.world.get('services', 'shop_db');
+  const memory = () => cluster.world.get('revisions', `shop_db.${before?.revision}`)?.spec.template.containers[0]?.limits.memory;
+  for (const [text, bytes] of [['128m', 128], ['32m', 32], ['64m', 64]] as const) {
+    expect((await change(limited(text))).touched).toEqual([]);
+    expect(cluster.world.get('services', 'shop_db')).toMatchObject({ revision: before?.revision, previous: before?.previous });
+    expect(memory()).toBe(bytes << 20);
+  }
+  expect((await change(limited('64m').replace('cpuset: "0"', 'cpuset: "0-1"'))).touched).toEqual([]);
+  expect((await change(base)).touched).toEqual(['shop_db']);
 });
 
 test('there and back again: the old pods are not the new ones, and then nothing moves', async () => {
