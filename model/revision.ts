@@ -37,7 +37,8 @@ function withoutLiveLimits(spec: ServiceSpec): ServiceSpec {
   return { ...spec, template: { ...spec.template, containers: containers.map(fixedParts), ...(initContainers ? { initContainers: initContainers.map(fixedParts) } : {}) } };
 }
 
-function fixedParts({ blkio: _, limits, ...rest }: ContainerSpec): ContainerSpec {
+function fixedParts(container: ContainerSpec): ContainerSpec {
+  const { blkio: _, limits, ...rest } = container;
   const fixed = Object.fromEntries(Object.entries(limits).filter(([name]) => !live.includes(name as keyof ContainerLimits)));
   // A set of processors can be changed, but not taken back.
   return { ...rest, limits: { ...fixed, ...(limits.cpuset === undefined ? {} : { cpuset: 'some' }) } };

@@ -1,6 +1,7 @@
 /** A world of values for the pure step: containers that exist, a record that survives, and an agent that may die anywhere. */
 import type { Assignment } from '../../../../model/assignment.ts';
 import { attemptFailed } from '../../../../agent/pods/step/absorb.ts';
+import { limitsOf } from '../../../../agent/pods/step/limits.ts';
 import { step } from '../../../../agent/pods/step/step.ts';
 import { type Action, type Answer, type CheckResult, containerId, emptyTimers, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
 
@@ -133,6 +134,12 @@ export class World {
         const found = this.containers.get(id);
         if (found?.state === 'created') this.containers.set(id, { ...found, state: 'running' });
         if (this.local.stop) this.startsAfterStop++;
+        return;
+      }
+      case 'limit': {
+        const container = this.local.containers[action.container];
+        const spec = this.assignment?.template.containers.find(({ name }) => name === action.container);
+        if (container && spec) this.local = { ...this.local, containers: { ...this.local.containers, [action.container]: { ...container, limits: limitsOf(spec) } } };
         return;
       }
       case 'check': {
