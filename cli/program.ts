@@ -15,6 +15,7 @@ import { nodeCommand, nodesCommand } from './commands/nodes.ts';
 import { volumeCommand } from './commands/objects.ts';
 import { planCommand } from './commands/plan.ts';
 import { programCommands } from './commands/programs.ts';
+import { portForwardCommand } from './commands/port-forward.ts';
 import { psCommand } from './commands/ps.ts';
 import { restartCommand, rollbackCommand, scaleCommand, servicesCommand } from './commands/services.ts';
 import { lsCommand, rmCommand } from './commands/stacks.ts';
@@ -34,7 +35,7 @@ export function createProgram(io: Io): Command {
   const sections: readonly (readonly [string, readonly Command[]])[] = [
     ['Clusters on this machine:', [upCommand(io), downCommand(io)]],
     ['Stacks:', [applyCommand(io), planCommand(io), configCommand(io), rmCommand(io), lsCommand(io)]],
-    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), attachCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
+    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), attachCommand(io), portForwardCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
     ['Cluster:', [nodesCommand(io), nodeCommand(io), imageCommand(io), volumeCommand(io), secretCommand(io), inspectCommand(io), eventsCommand(io)]],
     ['Access:', [loginCommand(io), tokenCommand(io), versionCommand(io)]],
     ['Programs:', programCommands(io)],

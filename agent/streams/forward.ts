@@ -53,7 +53,10 @@ async function forwardUdp(stream: FrameStream, pid: number, port: number, gone: 
   try {
     await stream.send({ $case: 'message', value: '{}' });
     for await (const frame of stream.incoming()) {
-      if (frame.$case === 'stdin') socket.send(frame.value);
+      if (frame.$case === 'stdin') {
+        socket.send(frame.value);
+        void stream.send({ $case: 'taken', value: frame.value.length }).catch(() => {});
+      }
       if (gone.aborted) break;
     }
     if (!stream.over.aborted) await stream.done(0);
