@@ -4,7 +4,7 @@
  * Node's TypeScript compiler nor a thousand modules one by one. Sources run just as well; nothing depends on the copy.
  *
  * ```
- * dist/current -> 1f0c…/cli/main.js        the entry, beside it supervisor.js, what they share, and source maps
+ * dist/current -> 1f0c…/cli/main.js        the entry, beside it supervisor.js and volume-thread.js, what they share, and source maps
  *                 1f0c…/inputs             the sources it is made of; older than this file while the copy is current
  * ```
  */
@@ -18,7 +18,7 @@ const root = resolve(import.meta.dirname, '../..');
 const dist = join(root, 'dist');
 const folders = ['agent', 'cli', 'deploy/compiled', 'deploy/local', 'lib', 'master', 'model', 'proto/gen', 'proxy'];
 const files = ['package.json', 'package-lock.json'];
-const entries = { main: 'cli/main.ts', supervisor: 'deploy/local/supervisor.ts' };
+const entries = { main: 'cli/main.ts', supervisor: 'deploy/local/supervisor.ts', 'volume-thread': 'agent/volumes/move/thread.ts' };
 /** A build takes seconds; what is older was killed. */
 const abandonedMs = 600_000;
 
