@@ -53,7 +53,7 @@ export interface RunningContainer {
 
 /** Failpoints after an action. */
 const done = {
-  prepare: 'prepare.done', attach: 'attach.done', create: 'create.done', start: 'start.done', check: 'check.done', hook: 'hook.done', signal: 'signal.done',
+  prepare: 'prepare.done', attach: 'attach.done', create: 'create.done', start: 'start.done', limit: 'limit.done', check: 'check.done', hook: 'hook.done', signal: 'signal.done',
   remove: 'remove.done', detach: 'detach.done', release: 'release.done', forget: 'forget.done',
 } as const satisfies Record<Action['kind'], string>;
 
