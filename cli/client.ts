@@ -39,6 +39,11 @@ export class ApiClient {
     yield* this.#receive(jsonLines<T>(response), response);
   }
 
+  /** The answer as it comes. */
+  raw(path: string, query?: Query): Promise<IncomingMessage> {
+    return this.#request('GET', path, { accept: '*/*', ...(query ? { query } : {}) });
+  }
+
   /** Output of pods, see `readLogs`. */
   async *logs(method: 'GET' | 'POST', options: Pick<RequestOptions, 'query' | 'body'>): AsyncGenerator<PodLogChunk> {
     const response = await this.#request(method, '/v1/logs', { accept: logChunkType, ...options });

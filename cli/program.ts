@@ -4,6 +4,7 @@ import { addGlobalOptions } from './commands/command.ts';
 import { downCommand, upCommand } from './commands/cluster.ts';
 import { applyCommand } from './commands/apply.ts';
 import { configCommand, secretCommand } from './commands/config.ts';
+import { cpCommand } from './commands/cp.ts';
 import { eventsCommand } from './commands/events.ts';
 import { attachCommand } from './commands/attach.ts';
 import { execCommand } from './commands/exec.ts';
@@ -35,7 +36,7 @@ export function createProgram(io: Io): Command {
   const sections: readonly (readonly [string, readonly Command[]])[] = [
     ['Clusters on this machine:', [upCommand(io), downCommand(io)]],
     ['Stacks:', [applyCommand(io), planCommand(io), configCommand(io), rmCommand(io), lsCommand(io)]],
-    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), attachCommand(io), portForwardCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
+    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), attachCommand(io), cpCommand(io), portForwardCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
     ['Cluster:', [nodesCommand(io), nodeCommand(io), imageCommand(io), volumeCommand(io), secretCommand(io), inspectCommand(io), eventsCommand(io)]],
     ['Access:', [loginCommand(io), tokenCommand(io), versionCommand(io)]],
     ['Programs:', programCommands(io)],

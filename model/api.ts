@@ -375,6 +375,26 @@ export interface PortForwardQuery {
   readonly protocol: 'tcp' | 'udp';
 }
 
+/** What is at a path of a container. */
+export interface FileStat {
+  /** Absolute, without what led there. */
+  readonly path: string;
+  readonly type: 'file' | 'directory' | 'link' | 'other';
+  readonly size: number;
+  readonly mode: number;
+  /** Milliseconds since the epoch. */
+  readonly mtime: number;
+  /** Where a link leads. */
+  readonly link?: string;
+}
+
+export interface ArchiveResult {
+  readonly entries: number;
+  readonly bytes: number;
+  /** Some of what could not be made there: devices and the like. */
+  readonly skipped: readonly string[];
+}
+
 /** POST /v1/logs: the query of GET as a body, with the places of a reader that goes on, by pod id. */
 export interface LogsRequest {
   readonly target: readonly string[];
@@ -422,6 +442,19 @@ export interface AttachStreamParams {
   /** Only this one; absent: the one that runs. */
   readonly attempt?: number;
   readonly places?: Readonly<Record<'stdout' | 'stderr', number>>;
+}
+
+export interface ArchiveStreamParams {
+  readonly podId: string;
+  readonly container?: string;
+  /** In the container. */
+  readonly path: string;
+  /** Follow a link in its last place. */
+  readonly follow?: boolean;
+  /** What it is called in the archive; absent: as it is called there. */
+  readonly as?: string;
+  /** Keep the owners that the archive has; otherwise all is root's. */
+  readonly owners?: boolean;
 }
 
 export interface PortForwardStreamParams {

@@ -1,7 +1,7 @@
 /** Data streams that a master asked for: the agent dials, says which request it answers, and serves the kind. */
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
-import type { AttachStreamParams, ExecStreamParams, LogsStreamParams, PortForwardStreamParams } from '../../model/api.ts';
+import type { ArchiveStreamParams, AttachStreamParams, ExecStreamParams, LogsStreamParams, PortForwardStreamParams } from '../../model/api.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
 import type { AgentsClient, OpenStream } from '../../proto/gen/tsorch/node.ts';
 import type { LogStore } from '../logs/store.ts';
@@ -9,6 +9,7 @@ import type { PeerSources } from '../peers/source.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { Images, Runtime } from '../runtime/port.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import { serveArchiveGet, serveArchivePut, serveArchiveStat } from './archive.ts';
 import { serveAttach } from './attach.ts';
 import { serveExec } from './exec.ts';
 import { servePortForward } from './forward.ts';
@@ -64,6 +65,12 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveExec(stream, params as ExecStreamParams, context);
     case 'attach':
       return serveAttach(stream, params as AttachStreamParams, context);
+    case 'archive-stat':
+      return serveArchiveStat(stream, params as ArchiveStreamParams, context);
+    case 'archive-get':
+      return serveArchiveGet(stream, params as ArchiveStreamParams, context);
+    case 'archive-put':
+      return serveArchivePut(stream, params as ArchiveStreamParams, context);
     case 'port-forward':
       return servePortForward(stream, params as PortForwardStreamParams, context);
     case 'image-load':

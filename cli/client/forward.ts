@@ -97,7 +97,11 @@ async function forwardUdp(context: Context, wanted: Forward, failed: (words: str
     void peer.channel.opened.then(() => peer.channel.write(message)).then(() => (peer.busy = false), () => {});
   });
   const open = (key: string, from: RemoteInfo): Peer => {
-    const channel = new Channel(context, '/v1/port-forward', query(wanted), { output: (_stream, data) => void socket.send(data, from.port, from.address) });
+    const channel = new Channel(context, '/v1/port-forward', query(wanted), {
+      output: (_stream, data) => {
+        socket.send(data, from.port, from.address);
+      },
+    });
     const idle = setTimeout(() => channel.close(new TsorchError('aborted', 'idle')), udpIdleMs);
     const peer = { channel, busy: false, idle };
     peers.set(key, peer);

@@ -16,7 +16,7 @@ const calls = {
 } as const;
 
 export const openFlag = { path: 0o10000000, directory: 0o200000, noFollow: 0o400000, closeOnExec: 0o2000000 } as const;
-const resolveFlag = { noMagicLinks: 2, noSymlinks: 4, beneath: 8 } as const;
+const resolveFlag = { noMagicLinks: 2, noSymlinks: 4, beneath: 8, inRoot: 16 } as const;
 const openat2Number = 437;
 const currentDirectory = -100;
 const noFollow = 0x100;
@@ -34,9 +34,18 @@ function cPath(path: string | Uint8Array): Uint8Array {
  * mounted and walked on as `/proc/self/fd/N`, whatever becomes of the path meanwhile.
  */
 export function openBeneath(directory: number, path: string | Uint8Array, flags: number, options: { readonly links?: boolean } = {}): number {
+  return open2(directory, path, flags, resolveFlag.beneath | resolveFlag.noMagicLinks | (options.links === false ? resolveFlag.noSymlinks : 0));
+}
+
+/** Opens what `path` is for a process whose root is the directory open as `root`: `..` and links go as far as that and no further. */
+export function openInRoot(root: number, path: string | Uint8Array, flags: number): number {
+  return open2(root, path, flags, resolveFlag.inRoot | resolveFlag.noMagicLinks);
+}
+
+function open2(directory: number, path: string | Uint8Array, flags: number, resolve: number): number {
   const how = Buffer.alloc(24);
   how.writeBigUInt64LE(BigInt(flags | openFlag.closeOnExec), 0);
-  how.writeBigUInt64LE(BigInt(resolveFlag.beneath | resolveFlag.noMagicLinks | (options.links === false ? resolveFlag.noSymlinks : 0)), 16);
+  how.writeBigUInt64LE(BigInt(resolve), 16);
   const name = cPath(path);
   for (let tries = 0; ; tries++) {
     const fd = calls.openat2(openat2Number, directory, name, how, how.length);

@@ -78,7 +78,7 @@ export function secureContext({ ca, cert, key }: ServerOptions['tls']): { readon
 const bodyMs = 30_000;
 
 function limitBodyTime(request: FastifyRequest, response: ServerResponse): void {
-  if (request.raw.complete || request.url.startsWith('/v1/images')) return;
+  if (request.raw.complete || request.url.startsWith('/v1/images') || request.url.startsWith('/v1/archive')) return;
   const timer = setTimeout(() => {
     if (!request.raw.complete) request.raw.destroy();
   }, bodyMs);

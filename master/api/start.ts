@@ -8,6 +8,7 @@ import type { Context } from '../context.ts';
 import type { Planner } from '../controllers/planner.ts';
 import type { Identity } from '../../model/identity.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
+import { archiveRoutes } from './archive.ts';
 import { execRoutes } from './exec.ts';
 import { imageRoutes } from './images.ts';
 import { logsRoutes } from './logs.ts';
@@ -60,6 +61,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     renewRoutes(server, context, trust, options.identify);
     logsRoutes(server, context);
     execRoutes(server, context);
+    archiveRoutes(server, context);
     watchRoutes(server, context, view);
   });
   const colon = options.listen.lastIndexOf(':');
