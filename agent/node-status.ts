@@ -22,7 +22,7 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number |
     capacity: facts.capacity ?? { cpus: os.availableParallelism(), memory: os.totalmem() },
     os: os.platform(),
     arch: os.machine(),
-    engineLabels: { kernel: os.release(), ...facts.labels },
+    engineLabels: { kernel: os.release(), ...builtIns(), ...facts.labels },
     vtepMac,
     version: facts.version,
     bootId: facts.bootId,
@@ -30,6 +30,19 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number |
     ...(blobPort === null ? {} : { blobPort }),
     ...(facts.isShortOfDisk === true ? { pressure: ['disk'] } : {}),
   };
+}
+
+/** What classic Swarm said of every engine: `constraint:operatingsystem==Debian*`. */
+function builtIns(): Readonly<Record<string, string>> {
+  return { kernelversion: os.release(), operatingsystem: systemName(), storagedriver: 'overlayfs', executiondriver: 'containerd' };
+}
+
+function systemName(): string {
+  try {
+    return /^PRETTY_NAME="?([^"\n]*)/m.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
+  } catch {
+    return 'Linux';
+  }
 }
 
 /** Another after every boot. */

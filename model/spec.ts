@@ -149,7 +149,7 @@ export interface PodTemplate {
 export interface Resources {
   readonly cpus: number;
   readonly memory: number;
-  /** Counted resources by kind, `{ gpu: 2 }`, that nodes say they have by the label `tsorch.resource.KIND=NUMBER`. Absent: none. */
+  /** Counted resources that nodes say they have, by kind: `{ gpu: 2 }`. Absent: none. */
   readonly generic?: Readonly<Record<string, number>>;
 }
 

@@ -4,7 +4,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { mkdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, release, version } from 'node:os';
 import path from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
 import { type CollectPolicy, collectPolicy } from '../../agent/images/collect.ts';
@@ -38,7 +38,6 @@ import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
 import { manifestSettings } from './manifests.ts';
 import { settle } from './settle.ts';
-import { engineLabels } from './engine-labels.ts';
 import { ensureIdentity, identityDirectory, isJoined, readIdentity, type NodeIdentity } from './enrol.ts';
 import { LivingIdentity } from './identity.ts';
 
@@ -204,6 +203,11 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
   await rm(args.runDir, { recursive: true, force: true });
+}
+
+/** What classic Swarm calls engine labels: `engine.labels.kernelversion` and the like. */
+function engineLabels(containerd: string): Record<string, string> {
+  return { containerd, storagedriver: 'overlayfs', kernelversion: release(), operatingsystem: version() };
 }
 
 /** This host's address as the master sees it: that of the route there. Nothing is sent. */

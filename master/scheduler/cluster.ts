@@ -25,7 +25,6 @@ function podsThatFit({ demand, spec }: PodGroup, room: Room, node: number): numb
   return Math.min(
     share(state.cpuCapacity[node]! - room.cpuUsed[node]!, demand.nanoCpus),
     share(state.memoryCapacity[node]! - room.memoryUsed[node]!, demand.memory),
-    ...Object.entries(demand.counted ?? {}).map(([kind, wanted]) => share(room.freeCounted(kind, node), wanted)),
     demand.address ? state.addressCapacity[node]! - room.addressesUsed[node]! : Infinity,
     demand.hostPorts.length > 0 ? 1 : Infinity,
     spec.placement.maxPerNode > 0 ? spec.placement.maxPerNode : Infinity,

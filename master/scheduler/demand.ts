@@ -3,14 +3,11 @@ import type { AffinityTarget } from '../../model/constraint/affinity.ts';
 import type { Affinity } from '../../model/constraint/types.ts';
 import type { StaticPod } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
-import type { Counted } from './counted.ts';
 
 /** CPUs are counted in billionths and memory in bytes: sums of integers, so that freeing gives back exactly what was taken. */
 export interface Demand {
   readonly nanoCpus: number;
   readonly memory: number;
-  /** Absent: none. */
-  readonly counted?: Counted;
   /** An address of the node's subnet. */
   readonly address: boolean;
   readonly hostPorts: readonly HostPort[];
@@ -42,7 +39,6 @@ export function demandOf(spec: ServiceSpec): Demand {
   return {
     nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
     memory: Math.round(reservations.memory),
-    ...(reservations.generic === undefined ? {} : { counted: reservations.generic }),
     address: networkMode === 'pod',
     hostPorts: spec.ports
       .filter((port) => port.mode === 'host' && port.published !== undefined && port.publishedTo === undefined)
@@ -56,7 +52,6 @@ export function staticDemand({ reservations, ports }: Pick<StaticPod, 'reservati
   return {
     nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
     memory: Math.round(reservations.memory),
-    ...(reservations.generic === undefined ? {} : { counted: reservations.generic }),
     address: false,
     hostPorts: ports.map(({ protocol, published, hostIp }) => ({ key: `${protocol}/${published}`, ip: isAny(hostIp) ? '' : (hostIp ?? '') })),
   };

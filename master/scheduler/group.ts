@@ -80,7 +80,6 @@ function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
 /** Equal for groups that have the same nodes to choose from and take the same from them, whatever their service. */
 export function wishesOf({ spec, demand }: PodGroup): string {
   let key = `${demand.nanoCpus} ${demand.memory} ${demand.address}`;
-  for (const [kind, amount] of Object.entries(demand.counted ?? {})) key += ` ${kind}=${amount}`;
   for (const { key: port, ip } of demand.hostPorts) key += ` ${port} ${ip}`;
   // Lengths keep apart what users can write anything into.
   for (const { subject, op, pattern, soft } of [...spec.placement.constraints, ...(spec.placement.operators ?? []).flatMap(asConstraints)]) {

@@ -2,7 +2,6 @@
 import type { AffinityMatcher } from '../../model/constraint/affinity.ts';
 import type { Affinity, ConstraintSubject } from '../../model/constraint/types.ts';
 import type { Pod } from '../../model/pod.ts';
-import { takeCounted } from './counted.ts';
 import type { Demand } from './demand.ts';
 import type { PodGroup } from './group.ts';
 import { columnKey, matchesPod, add, type Column, type Repeller } from './neighbours.ts';
@@ -15,7 +14,6 @@ export class Room {
   readonly addressesUsed: Int32Array;
   readonly podCount: Int32Array;
   readonly #counts = new Map<string, Map<number, number>>();
-  readonly #counted = new Map<string, Map<number, number>>();
   readonly #ports = new Map<string, Map<number, PortHolder[]>>();
   readonly #columns = new Map<string, Column>();
   readonly #branchCounts = new Map<string, Map<string, BranchCounts>>();
@@ -46,10 +44,6 @@ export class Room {
     const cpu = this.state.cpuCapacity[node] ?? 0;
     const memory = this.state.memoryCapacity[node] ?? 0;
     return Math.max(cpu > 0 ? this.cpuUsed[node]! / cpu : 0, memory > 0 ? this.memoryUsed[node]! / memory : 0);
-  }
-
-  freeCounted(kind: string, node: number): number {
-    return this.state.freeCounted(kind, node) - (this.#counted.get(kind)?.get(node) ?? 0);
   }
 
   /** Pods of a service, or of one revision of it, by node number, those placed in this round included. Live. */
@@ -111,7 +105,6 @@ export class Room {
     this.cpuUsed[node]! += demand.nanoCpus;
     this.memoryUsed[node]! += demand.memory;
     this.podCount[node]!++;
-    takeCounted(this.#counted, demand.counted, node, 1);
     if (demand.address) this.addressesUsed[node]!++;
     increase(this.counts(group.key), node);
     // Only limits ask for these; groups without one are spared the second map.

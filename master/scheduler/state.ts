@@ -10,7 +10,6 @@ import type { NodeView } from '../../model/node.ts';
 import { isFinal, type Pod, type PodPhase } from '../../model/pod.ts';
 import type { Volume } from '../../model/service.ts';
 import { Branches } from './branches.ts';
-import { countedOf, takeCounted } from './counted.ts';
 import { nanosPerCpu, type Demand } from './demand.ts';
 import { Neighbours, type Column, type Repeller, type Resident } from './neighbours.ts';
 
@@ -54,9 +53,6 @@ export class ClusterState {
   /** Pods on the node, those on their way out included. */
   podCount = new Int32Array(16);
   readonly #targets: (ConstraintTarget | undefined)[] = [];
-  readonly #counted: (ReadonlyMap<string, number> | undefined)[] = [];
-  /** Taken, by kind and node number. */
-  readonly #countedTaken = new Map<string, Map<number, number>>();
   readonly #free: number[] = [];
   readonly #pods = new Map<string, PlacedPod>();
   /** Pods by the id of their node, which may not be known (yet, or any more). */
@@ -88,7 +84,6 @@ export class ClusterState {
     this.index.set(id, node);
     this.views[node] = view;
     this.#targets[node] = target;
-    this.#counted[node] = countedOf(view);
     this.cpuCapacity[node] = Math.round((view.status?.capacity.cpus ?? 0) * nanosPerCpu);
     this.memoryCapacity[node] = view.status?.capacity.memory ?? 0;
     this.addressCapacity[node] = addressesIn(view.node.subnet);
@@ -104,7 +99,6 @@ export class ClusterState {
     this.index.delete(id);
     this.views[node] = undefined;
     this.#targets[node] = undefined;
-    this.#counted[node] = undefined;
     this.#free.push(node);
     this.#order = null;
   }
@@ -162,11 +156,6 @@ export class ClusterState {
 
   portHolders(key: string, node: number): readonly PortHolder[] {
     return this.#ports.get(key)?.get(node) ?? [];
-  }
-
-  /** Of a counted resource, what no pod has taken. Negative when the node says less than it once did. */
-  freeCounted(kind: string, node: number): number {
-    return (this.#counted[node]?.get(kind) ?? 0) - (this.#countedTaken.get(kind)?.get(node) ?? 0);
   }
 
   target(node: number): ConstraintTarget | undefined {
@@ -233,7 +222,6 @@ export class ClusterState {
     this.memoryUsed[node]! += sign * demand.memory;
     this.addressesUsed[node]! += demand.address ? sign : 0;
     this.podCount[node]! += sign;
-    takeCounted(this.#countedTaken, demand.counted, node, sign);
     if (pod.counts) {
       this.#count(pod.service, node, sign);
       this.#count(`${pod.service}.${pod.revision}`, node, sign);

@@ -8,11 +8,8 @@ export const resources: Filter = {
   scope: 'room',
   prepare({ demand }, room) {
     const { nanoCpus, memory } = demand;
-    const counted = Object.entries(demand.counted ?? {});
-    if (nanoCpus === 0 && memory === 0 && counted.length === 0) return null;
-    const hasRoom = (node: number) => nanoCpus <= freeCpu(room, node) && memory <= freeMemory(room, node);
-    if (counted.length === 0) return hasRoom;
-    return (node) => hasRoom(node) && counted.every(([kind, amount]) => amount <= room.freeCounted(kind, node));
+    if (nanoCpus === 0 && memory === 0) return null;
+    return (node) => nanoCpus <= freeCpu(room, node) && memory <= freeMemory(room, node);
   },
   explain({ demand }, room, nodes) {
     const reasons: FilterReason[] = [];
@@ -25,7 +22,6 @@ export const resources: Filter = {
     };
     tell(demand.nanoCpus, freeCpu, formatCpus);
     tell(demand.memory, freeMemory, formatMemory);
-    for (const [kind, wanted] of Object.entries(demand.counted ?? {})) tell(wanted, (_, node) => room.freeCounted(kind, node), (amount) => `${amount} ${kind}`);
     return reasons;
   },
 };

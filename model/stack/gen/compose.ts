@@ -268,7 +268,7 @@ export type ComposeServiceDeployResourcesReservations = {
   readonly cpus?: number;
   /** works: as `gpus` */
   readonly devices?: readonly ComposeServiceDeployResourcesReservationsDevices[];
-  /** works: counted resources, which nodes have by the label `tsorch.resource.KIND=NUMBER` */
+  /** works: counted resources that nodes say they have */
   readonly generic_resources?: readonly ComposeServiceDeployResourcesReservationsGenericResources[];
   readonly memory?: string;
   readonly [key: `x-${string}`]: Json;

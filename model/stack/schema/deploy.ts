@@ -29,7 +29,7 @@ export const resources = object({
   reservations: works(object({
     cpus: works(cpus),
     memory: works(bytes),
-    generic_resources: works(genericResources, 'counted resources, which nodes have by the label `tsorch.resource.KIND=NUMBER`'),
+    generic_resources: works(genericResources, 'counted resources that nodes say they have'),
     devices: works(reservedDevices, 'as `gpus`'),
   })),
 });

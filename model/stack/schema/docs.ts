@@ -138,9 +138,8 @@ A probe in one word is \`http://:PORT/PATH\`, \`https://…\`, \`tcp://:PORT\`, 
 const devices = `## Devices
 \`devices\` names paths on the host, or CDI names (\`vendor.com/class=name\`) from the CDI files of the host. \`gpus\` and \`deploy.resources.reservations.devices\` become CDI names:
 \`all\` and no number \`nvidia.com/gpu=all\`, \`device_ids\` \`nvidia.com/gpu=ID\`, \`count: 2\` \`nvidia.com/gpu=0\` and \`=1\`, the first ones, as Docker does; \`driver: amd\` and \`intel\` likewise,
-and \`driver: cdi\` takes CDI names as \`device_ids\`. As many of the counted resource \`gpu\` are reserved (one for all), so the pod goes to a node that has them to spare.
-\`generic_resources\` reserves counted resources of any name. A node says what it has by a label, \`tsorch.resource.KIND=NUMBER\` (\`tsorch node label node-1 tsorch.resource.ssd=4\`);
-hosts count their NVIDIA GPUs themselves.
+and \`driver: cdi\` takes CDI names as \`device_ids\`. As many of the counted resource \`gpu\` are reserved (one for all), so the pod goes to a node that says it has them.
+\`generic_resources\` reserves what nodes count by any name.
 `;
 
 const templates = `## Templates

@@ -25,14 +25,14 @@ const nodeOf = fc.record({
   type: fc.constantFrom('', 'a', 'b'), zone: fc.constantFrom('', 'x', 'y'), cpus: fc.constantFrom(0.5, 1, 4), memory: fc.constantFrom(gib, 4 * gib),
   state: fc.constantFrom('ready' as const, 'ready' as const, 'ready' as const, 'unknown' as const, 'down' as const),
   availability: fc.constantFrom('active' as const, 'active' as const, 'active' as const, 'pause' as const, 'drain' as const),
-  prefix: fc.constantFrom(24, 30), gpus: fc.constantFrom(0, 0, 1, 3),
+  prefix: fc.constantFrom(24, 30),
 });
 
 const serviceOf = fc.record({
   replicas: fc.integer({ min: 1, max: 12 }), cpus: fc.constantFrom(0, 0.1, 0.5, 1), memory: fc.constantFrom(0, gib / 2, 2 * gib),
   where: fc.subarray(['type==a', 'type!=b', 'zone==*x*', 'type==~b', 'zone==~/y/']), over: fc.constantFrom([], ['zone'], ['zone', 'type']),
   strategy: fc.constantFrom('spread' as const, 'spread' as const, 'binpack' as const, 'random' as const), maxPerNode: fc.constantFrom(0, 0, 1, 2),
-  port: fc.constantFrom(0, 0, 80, 81), host: fc.boolean(), volume: fc.constantFrom([], [], ['data']), gpus: fc.constantFrom(0, 0, 0, 1, 2),
+  port: fc.constantFrom(0, 0, 80, 81), host: fc.boolean(), volume: fc.constantFrom([], [], ['data']),
   /** How many of its pods are placed already: anywhere, as an earlier state of the cluster may have it. */
   placed: fc.integer({ min: 0, max: 4 }),
 });
@@ -44,14 +44,14 @@ const world: fc.Arbitrary<World> = fc.record({ nodes: fc.array(nodeOf, { maxLeng
       name: `s${index}`, cpus: service.cpus, memory: service.memory, volumes: service.volume,
       placement: { constraints: service.where.map(constraint), spread: service.over.map(spread), strategy: service.strategy, maxPerNode: service.maxPerNode },
       ports: service.port === 0 ? [] : [{ target: 1, published: service.port, protocol: 'tcp', mode: 'host' }],
-      template: { networkMode: service.host ? 'host' : 'pod', reservations: { cpus: service.cpus, memory: service.memory, ...(service.gpus === 0 ? {} : { generic: { gpu: service.gpus } }) } },
+      template: { networkMode: service.host ? 'host' : 'pod', reservations: { cpus: service.cpus, memory: service.memory } },
     });
     return Array.from({ length: service.replicas }, (_, slot) => ({ pod: makePod(`s${index}-${slot}`, { service: `shop_s${index}`, slot: slot + 1 }), spec }));
   }),
 }));
 
-function labels({ type, zone, gpus }: { readonly type: string; readonly zone: string; readonly gpus: number }): Record<string, string> {
-  return { ...(gpus === 0 ? {} : { 'tsorch.resource.gpu': String(gpus) }), ...(type === '' ? {} : { type }), ...(zone === '' ? {} : { zone }) };
+function labels({ type, zone }: { readonly type: string; readonly zone: string }): Record<string, string> {
+  return { ...(type === '' ? {} : { type }), ...(zone === '' ? {} : { zone }) };
 }
 
 function stateOf(nodes: readonly NodeView[], items: readonly Item[] = []): ClusterState {
@@ -79,7 +79,6 @@ function violations(view: NodeView, items: readonly Item[]): readonly string[] {
   const found: string[] = [];
   if (sum((spec) => Math.round(spec.template.reservations.cpus * 1000)) > (view.status?.capacity.cpus ?? 0) * 1000) found.push('cpu');
   if (sum((spec) => spec.template.reservations.memory) > (view.status?.capacity.memory ?? 0)) found.push('memory');
-  if (sum((spec) => spec.template.reservations.generic?.['gpu'] ?? 0) > Number(view.node.labels['tsorch.resource.gpu'] ?? 0)) found.push('gpu');
   if (sum((spec) => (spec.template.networkMode === 'pod' ? 1 : 0)) > (view.node.subnet.endsWith('/30') ? 2 : 254)) found.push('addresses');
   if (items.length > 0 && (view.state !== 'ready' || view.node.availability !== 'active')) found.push('state');
   for (const [, same] of Map.groupBy(items, ({ pod }) => pod.service)) {

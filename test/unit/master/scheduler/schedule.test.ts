@@ -214,34 +214,6 @@ describe('volumes', () => {
   });
 });
 
-describe('counted resources', () => {
-  const gpu = (count: number) => makeSpec({ template: { reservations: { cpus: 0, memory: 0, generic: { gpu: count } } } });
-  const nodesWith = [makeNode(1), makeNode(2, { labels: { 'tsorch.resource.gpu': '2' } }), makeNode(3, { labels: { 'tsorch.resource.gpu': '3' } })];
-  test('pods go where there are enough, those placed in the same round counted', () => {
-    const result = place(makeState(nodesWith), gpu(2), makePods(3));
-    expect(nodes(result)).toBe('n2 n3');
-    expect(result.unplaced[0]?.summary).toBe('resources: needs 2 gpu, most free is 1 gpu on node-3');
-  });
-  test('what runs already has taken its own, and gives it back', () => {
-    const running = { pod: makePod('old', { service: 'shop_old', node: 'n3' }), spec: gpu(3) };
-    const state = makeState(nodesWith, [running]);
-    expect(place(state, gpu(3), makePods(1)).unplaced[0]?.summary).toBe('resources: needs 3 gpu, most free is 2 gpu on node-2');
-    state.removePod('old');
-    expect(nodes(place(state, gpu(3), makePods(1)))).toBe('n3');
-  });
-  test('every kind is looked at; a node without the label has none', () => {
-    const both = makeSpec({ template: { reservations: { cpus: 0, memory: 0, generic: { gpu: 1, ssd: 1 } } } });
-    expect(place(makeState(nodesWith), both, makePods(1)).unplaced[0]?.summary).toContain('needs 1 ssd, most free is 0 ssd on node-1');
-    expect(place(makeState([makeNode(1)]), gpu(1), makePods(1)).unplaced[0]?.summary).toBe('resources: needs 1 gpu, node-1 has 0 gpu free');
-  });
-  test('a label of the node goes before that of its host; one that is no number is none', () => {
-    const own = makeNode(1, { labels: { 'tsorch.resource.gpu': '0' } });
-    const host = (view: typeof own) => ({ ...view, status: { ...view.status!, engineLabels: { 'tsorch.resource.gpu': '8' } } });
-    expect(nodes(place(makeState([host(own), host(makeNode(2))]), gpu(8), makePods(1)))).toBe('n2');
-    expect(place(makeState([makeNode(1, { labels: { 'tsorch.resource.gpu': 'many' } })]), gpu(1), makePods(1)).unplaced).toHaveLength(1);
-  });
-});
-
 test('global pods go to their own node or nowhere', () => {
   const spec = makeSpec({ mode: { kind: 'global' }, cpus: 2 });
   const state = makeState([...three, makeNode(4, { cpus: 1 })]);
