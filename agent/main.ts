@@ -10,6 +10,7 @@ import type { Log } from '../lib/log.ts';
 import type { Assignment } from '../model/assignment.ts';
 import { targetOf } from '../model/constraint/target.ts';
 import { TsorchError } from '../model/errors.ts';
+import type { GenericCapacity } from '../model/generic.ts';
 import type { NodeStatus } from '../model/node.ts';
 import { containersOf } from '../model/spec.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
@@ -79,6 +80,8 @@ export interface AgentOptions extends HostOptions {
   readonly version?: string;
   /** What pods may use; the whole host unless told. CPUs and bytes. */
   readonly capacity?: { readonly cpus: number; readonly memory: number };
+  /** Counted resources of the host besides. */
+  readonly generic?: GenericCapacity;
   /** Absent: this host neither gives images to others nor gets them from there. */
   readonly peering?: Peering;
   /** Between 0 and 1, for jitter. */
@@ -143,6 +146,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     bootId,
     labels: options.labels ?? {},
     ...(options.capacity ? { capacity: options.capacity } : {}),
+    ...(options.generic ? { generic: options.generic } : {}),
   };
   const { peering } = options;
   if (peering && peering.port !== null) {
@@ -160,7 +164,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
     log: log.child('manifests'), signal: AbortSignal.any([signal, leave.signal]), random: options.random ?? Math.random,
-    clusterRanges: () => network.ranges,
+    clusterRanges: () => network.ranges, ...(options.generic ? { generic: options.generic } : {}),
     target: () => targetOf({ node: { id: options.nodeId, name: network.nodeName || hostname, labels: options.nodeLabels ?? {}, availability: 'active', subnet: '', createdAt: 0 }, status: status(), state: 'ready' }),
     report: (waiting) => outside.session?.report(waiting),
     gone: (id) => outside.session?.gone(id),

@@ -1,6 +1,7 @@
 /** What this host says of itself in its Hello. */
 import fs from 'node:fs';
 import os from 'node:os';
+import type { GenericCapacity } from '../model/generic.ts';
 import type { NodeStatus } from '../model/node.ts';
 
 export interface NodeFacts {
@@ -11,6 +12,8 @@ export interface NodeFacts {
   readonly labels: Readonly<Record<string, string>>;
   readonly volumeDrivers: NonNullable<NodeStatus['volumeDrivers']>;
   readonly capacity?: { readonly cpus: number; readonly memory: number };
+  /** Counted resources that whoever started the agent says it has. */
+  readonly generic?: GenericCapacity;
   readonly isShortOfDisk?: boolean;
 }
 
@@ -19,7 +22,7 @@ export function nodeStatus(facts: NodeFacts, vtepMac: string, blobPort: number |
   return {
     id: facts.nodeId,
     address: facts.address,
-    capacity: facts.capacity ?? { cpus: os.availableParallelism(), memory: os.totalmem() },
+    capacity: { ...(facts.capacity ?? { cpus: os.availableParallelism(), memory: os.totalmem() }), ...(facts.generic && Object.keys(facts.generic).length > 0 ? { generic: facts.generic } : {}) },
     os: os.platform(),
     arch: os.machine(),
     engineLabels: { kernel: os.release(), ...builtIns(), ...facts.labels },

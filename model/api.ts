@@ -37,6 +37,7 @@
  * | PUT /v1/images (tar body, ?node= repeated or absent for all ready nodes) | → streamed ndjson: { message?, error?, loaded?: string[], node } |
  */
 import type { BlobDescriptor } from './image.ts';
+import type { GenericAmounts } from './generic.ts';
 import type { NodeStatus } from './node.ts';
 import type { AllocatedPort, UpdateStatus } from './service.ts';
 import type { Pod, PodStatus, PodPhase } from './pod.ts';
@@ -186,8 +187,9 @@ export interface NodeListItem {
   readonly labels: Readonly<Record<string, string>>;
   readonly address: string;
   readonly subnet: string;
-  readonly capacity: { readonly cpus: number; readonly memory: number };
-  readonly allocated: { readonly cpus: number; readonly memory: number };
+  readonly capacity: NodeStatus['capacity'];
+  /** What pods reserve of it; `generic` is absent when the node counts nothing else. */
+  readonly allocated: { readonly cpus: number; readonly memory: number; readonly generic?: GenericAmounts };
   readonly pods: number;
   readonly version: string;
   /** Of its own manifests; absent when it has none. */

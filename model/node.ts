@@ -1,4 +1,6 @@
 /** A host with an agent. `Node` is the master's record; `NodeStatus` is what its agent said when its session began. */
+import type { GenericCapacity } from './generic.ts';
+
 export interface Node {
   /** From its certificate; never reused. */
   readonly id: string;
@@ -15,7 +17,7 @@ export interface NodeStatus {
   readonly id: string;
   /** Where other nodes send overlay traffic. */
   readonly address: string;
-  readonly capacity: { readonly cpus: number; readonly memory: number };
+  readonly capacity: { readonly cpus: number; readonly memory: number; readonly generic?: GenericCapacity };
   readonly os: string;
   readonly arch: string;
   readonly engineLabels: Readonly<Record<string, string>>;

@@ -4,6 +4,7 @@
  *
  * Two records, two writers: `Pod` is the leader's word (what shall be), `PodStatus` the agent's (what is).
  */
+import type { GenericNames } from './generic.ts';
 import type { AllocatedPort } from './service.ts';
 import type { Resources } from './spec.ts';
 
@@ -32,6 +33,8 @@ export interface Pod {
   readonly node: string | null;
   /** Address on the overlay; null for host and none network mode and before scheduling. */
   readonly ip: string | null;
+  /** Which of its node's named resources are this pod's, by kind. Absent: none have names. */
+  readonly generic?: GenericNames;
   /** Milliseconds since the epoch, by the leader's clock; for people only, nothing is decided by it. */
   readonly createdAt: number;
 }

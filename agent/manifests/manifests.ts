@@ -18,6 +18,7 @@ import type { Pods } from '../pods/pods.ts';
 import { acceptStacks, isUnreadable, type Accepted } from './plan/accept.ts';
 import { assignmentOf, decide, type Decision, type WaitingPod } from './plan/decide.ts';
 import { expandStack, type LocalService } from './plan/expand.ts';
+import type { Holder } from './plan/generic.ts';
 import { localTable } from './plan/table.ts';
 import type { LocalPod, ManifestHost, SourceContent } from './plan/types.ts';
 import type { ManifestSource } from './source.ts';
@@ -32,6 +33,8 @@ export interface ManifestsOptions {
   readonly host: () => Omit<ManifestHost, 'hostId'>;
   /** Stacks of which a master has pods here. */
   readonly clusterStacks: () => ReadonlySet<string>;
+  /** What a master's pods here hold of the host's counted resources. */
+  readonly holders: () => readonly Holder[];
   /** Blocks of addresses that a cluster has. */
   readonly clusterRanges: () => readonly string[];
   /** Of pods that are wanted and cannot be made yet; the others tell of themselves. */
@@ -124,7 +127,7 @@ export class Manifests {
     const names = new Set(accepted.stacks.map(({ spec }) => spec.name));
     const clash = this.#options.clusterRanges().find((range) => [host.podCidr, host.vipCidr].some((own) => overlaps(own, range)));
     const decision = decide({
-      host, services, pods: locals, given: { ...state.value.given, ports: accepted.ports }, now: clock.now(), hash: sha256,
+      host, services, pods: locals, given: { ...state.value.given, ports: accepted.ports }, now: clock.now(), hash: sha256, holders: this.#options.holders(),
       keeps: ({ assignment: { pod, manifest } }) => !names.has(pod.stack) && isUnreadable(accepted, manifest),
       drained: (id) => {
         const leaving = this.#leaving.get(id);

@@ -1,6 +1,7 @@
 /** A host's own manifests as its settings say, wired to its pods, network and proxy. */
 import { TsorchError } from '../../model/errors.ts';
 import { halves } from '../../model/allocate/cidr.ts';
+import type { GenericCapacity } from '../../model/generic.ts';
 import type { ConstraintTarget } from '../../model/constraint/types.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { PodNetwork } from '../network/port.ts';
@@ -41,6 +42,8 @@ export interface OpenManifestsOptions extends Pick<ManifestsOptions, 'clusterRan
   readonly nodeId: string;
   readonly hostname: string;
   readonly target: () => ConstraintTarget;
+  /** Counted resources of the host. */
+  readonly generic?: GenericCapacity;
   readonly random: () => number;
   readonly get?: Get;
   /** Instead of those of the settings. */
@@ -63,7 +66,8 @@ export async function openManifests(options: OpenManifestsOptions): Promise<Mani
   const table = await TableFile.open(stateDir, { log, signal, changed: () => outside.manifests?.mark() });
   const manifests = new Manifests({
     ...options, sources, state, table,
-    host: () => ({ nodeId, name: hostname, target: target(), podCidr, vipCidr }),
+    host: () => ({ nodeId, name: hostname, target: target(), podCidr, vipCidr, ...(options.generic ? { generic: options.generic } : {}) }),
+    holders: () => pods.clusterHolders(),
     clusterStacks: () => pods.clusterStacks(),
   });
   outside.manifests = manifests;

@@ -3,6 +3,7 @@ import { failpoint } from '../../lib/failpoint.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Assignment } from '../../model/assignment.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
+import { genericEnv } from '../../model/generic.ts';
 import { type ContainerSpec, containersOf } from '../../model/spec.ts';
 import { normaliseReference, withDigest } from '../../lib/oci/reference.ts';
 import type { Pulls, WishAnswer } from '../images/pulls.ts';
@@ -112,7 +113,7 @@ export class Effects {
         imageMounts: ready.imageMounts,
         peers: this.#peers(assignment),
         sharesIpc: containersOf(assignment.template).some((other) => other.ipc === `container:${name}`),
-        env: { HOSTNAME: own },
+        env: { HOSTNAME: own, ...genericEnv(template.reservations.generic, pod.generic) },
         sysctls: template.sysctls,
         stdout: output.stdout,
         stderr: output.stderr,

@@ -8,7 +8,8 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Assignment, ManifestOrigin } from '../../model/assignment.ts';
-import type { PodStatus } from '../../model/pod.ts';
+import type { GenericAmounts, GenericNames } from '../../model/generic.ts';
+import { isFinal, type PodStatus } from '../../model/pod.ts';
 import { containersOf } from '../../model/spec.ts';
 import { Limit } from '../../lib/limit.ts';
 import { isMissing, readJson } from '../state.ts';
@@ -133,6 +134,14 @@ export class Pods {
   /** Stacks of which a leader has pods here. */
   clusterStacks(): ReadonlySet<string> {
     return new Set([...this.#workers.values()].flatMap(({ assignment }) => (assignment && !assignment.manifest ? [assignment.pod.stack] : [])));
+  }
+
+  /** What a leader's pods hold of the host's counted resources, until they have ended. */
+  clusterHolders(): readonly { readonly amounts: GenericAmounts; readonly names?: GenericNames }[] {
+    return [...this.#workers.values()].flatMap(({ assignment, status }) => {
+      const amounts = assignment && !assignment.manifest && !isFinal(status.phase) ? assignment.template.reservations.generic : undefined;
+      return amounts ? [{ amounts, ...(assignment?.pod.generic ? { names: assignment.pod.generic } : {}) }] : [];
+    });
   }
 
   /** See PodWorker. */

@@ -46,6 +46,7 @@ interface HostFlags {
   readonly imageGcHigh?: string;
   readonly imageGcLow?: string;
   readonly imageGcAge?: string;
+  readonly genericResource?: readonly string[];
   readonly manifests?: string;
   readonly podManifestPath?: string;
   readonly manifestUrl?: string;
@@ -80,6 +81,7 @@ function hostCommand(io: Io, kind: HostArguments['kind'], description: string): 
       .option('--image-gc-high <percent>', 'when so much of the disk is in use, pulled images that nothing uses go', '85')
       .option('--image-gc-low <percent>', 'until it is so much', '80')
       .option('--image-gc-age <time>', 'pulled images that nothing has used for so long go in any case', '30d');
+    made.option('--generic-resource <kind=amount>', 'what pods may reserve of it by deploy.resources: gpu=2, or gpu=UUID1,UUID2; may be repeated', collect);
     manifestOptions(made);
   }
   if (kind === 'host') made.option('--teardown', 'take this host\'s pods and everything of tsorch off it, and end');

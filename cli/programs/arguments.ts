@@ -38,6 +38,8 @@ export interface HostArguments {
   readonly imageGcHigh?: string;
   readonly imageGcLow?: string;
   readonly imageGcAge?: string;
+  /** `gpu=2`, `gpu=UUID1,UUID2`: counted resources of this host. */
+  readonly genericResource?: readonly string[];
   /** A directory of stack files that this host runs by itself, master or not. */
   readonly manifests?: string;
   /** A URL of such, with what goes along with each request. */

@@ -30,6 +30,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { createLog, type Log } from '../../lib/log.ts';
 import { RegistriesFile } from '../../lib/oci/registries-file.ts';
 import { TsorchError } from '../../model/errors.ts';
+import { parseGeneric, type GenericCapacity } from '../../model/generic.ts';
 import { grpcTables, runProxy, teardownDataPlane } from '../../proxy/main.ts';
 import { UsageError } from '../exit.ts';
 import { parseBlobPort, parseDuration, parsePercent, parseRate } from '../output/values.ts';
@@ -132,7 +133,7 @@ async function agent({ args, manifests, identity }: Setting, log: Log, signal: A
   const { options, containerd, blobs, close } = await openHost(args, identity?.current.nodeId ?? aloneId, log, signal, peers);
   try {
     const running = await runAgent({
-      ...options, labels: engineLabels(containerd), version: ownVersion(), nodeLabels: args.labels, ...(manifests ? { manifests } : {}),
+      ...options, labels: engineLabels(containerd), version: ownVersion(), nodeLabels: args.labels, ...(args.genericResource ? { generic: genericResources(args.genericResource) } : {}), ...(manifests ? { manifests } : {}),
       ...(identity ? { master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() } } : {}),
       ...(identity && peers ? { peering: { blobs, identity, sources: peers, ...(await peeringOf(args, options.address)) } } : {}),
     });
@@ -203,6 +204,12 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
   await rm(args.runDir, { recursive: true, force: true });
+}
+
+function genericResources(texts: readonly string[]): GenericCapacity {
+  const parsed = parseGeneric(texts);
+  if ('error' in parsed) throw new UsageError(`--generic-resource: ${parsed.error}`);
+  return parsed.ok;
 }
 
 /** What classic Swarm calls engine labels: `engine.labels.kernelversion` and the like. */

@@ -5,12 +5,13 @@
  *     subnet: 172.31.240.0/24
  *     hosts:
  *       node-1: { labels: { type: frontend } }
- *       node-2: { manifests: ./node-2 }
+ *       node-2: { manifests: ./node-2, resources: { gpu: 2, fpga: [left, right] } }
  *
- * `manifests` is a directory of stack files that the host runs by itself. Everything but `hosts` may be left away. Errors are `invalid` with file, line and column.
+ * `manifests` is a directory of stack files that the host runs by itself, `resources` what it counts besides CPUs and memory. Everything but `hosts` may be left away. Errors are `invalid` with file, line and column.
  */
-import { isMap, isScalar, LineCounter, parseDocument, type Node, type YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type YAMLMap } from 'yaml';
 import { TsorchError } from '../../model/errors.ts';
+import { parseGeneric } from '../../model/generic.ts';
 import type { WantedHost } from './spec.ts';
 
 export interface ClusterFile {
@@ -42,6 +43,13 @@ export function parseClusterFile(file: string, text: string): ClusterFile {
       return [key, pair.value, pair.key];
     });
 
+  const resourcesOf = (node: unknown): string[] =>
+    entries(map(node, 'resources'), null, 'resources').map(([kind, value, key]) => {
+      const text = `${kind}=${isSeq(value) ? value.items.map((item) => text1(item, `a name of ${kind}`)).join(',') : text1(value, `resource ${kind}`)}`;
+      const parsed = parseGeneric([text]);
+      return 'error' in parsed ? fail(start(key), parsed.error) : text;
+    });
+
   const top = map(document.contents, 'the file');
   let name: string | undefined;
   let subnet: string | undefined;
@@ -58,13 +66,15 @@ export function parseClusterFile(file: string, text: string): ClusterFile {
       if (host === 'master' || host === 'supervisor') fail(start(hostKey), `a host cannot be called ${host}`, 'the cluster has a program of that name');
       const labels: Record<string, string> = {};
       let manifests: string | undefined;
+      let resources: string[] | undefined;
       if (!(isScalar(body) && body.value === null) && body !== null) {
-        for (const [key2, given] of entries(map(body, `host ${host}`), ['labels', 'manifests'], `host ${host}`)) {
+        for (const [key2, given] of entries(map(body, `host ${host}`), ['labels', 'manifests', 'resources'], `host ${host}`)) {
           if (key2 === 'manifests') manifests = text1(given, 'manifests');
+          else if (key2 === 'resources') resources = resourcesOf(given);
           else for (const [label, labelValue] of entries(map(given, 'labels'), null, 'labels')) labels[label] = text1(labelValue, `label ${label}`);
         }
       }
-      hosts.push({ name: host, labels, ...(manifests === undefined ? {} : { manifests }) });
+      hosts.push({ name: host, labels, ...(manifests === undefined ? {} : { manifests }), ...(resources === undefined ? {} : { resources }) });
     }
   }
   if (hosts.length === 0) fail(start(document.contents), 'no hosts', 'name at least one under `hosts:`');

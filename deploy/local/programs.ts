@@ -68,8 +68,8 @@ export function teardownArguments(names: ClusterNames, spec: ClusterSpec, host: 
 }
 
 /** What a proxy alone has no use for. */
-function agentArguments(spec: ClusterSpec, { manifests }: HostSpec): readonly string[] {
-  return [...registryConfig(spec), ...(manifests === undefined ? [] : ['--manifests', manifests])];
+function agentArguments(spec: ClusterSpec, { manifests, resources = [] }: HostSpec): readonly string[] {
+  return [...registryConfig(spec), ...(manifests === undefined ? [] : ['--manifests', manifests]), ...resources.flatMap((resource) => ['--generic-resource', resource])];
 }
 
 function registryConfig({ registryConfig: file }: ClusterSpec): readonly string[] {

@@ -8,6 +8,8 @@ export interface WantedHost {
   readonly labels: Readonly<Record<string, string>>;
   /** A directory of stack files that it runs by itself; absolute by the time the cluster is made. */
   readonly manifests?: string;
+  /** Counted resources, as `--generic-resource` takes them: `gpu=2`. */
+  readonly resources?: readonly string[];
 }
 
 export interface HostSpec extends WantedHost {

@@ -98,21 +98,24 @@ export function stackItem(name: string, services: readonly ServiceListItem[]): S
 
 export function nodeItems(input: ViewInput): NodeListItem[] {
   const { maps, stateOf } = input;
-  const usage = new Map<string, { cpus: number; memory: number; pods: number }>();
+  const usage = new Map<string, { cpus: number; memory: number; pods: number; generic: Record<string, number> }>();
   for (const pod of allPods(maps)) {
     if (pod.node === null) continue;
     const status = podStatusOf(maps, pod.id);
     if (status && isFinal(status.phase)) continue;
     const reserved = maps.staticpods.get(pod.id)?.value.reservations ?? maps.revisions.get(`${pod.service}.${pod.revision}`)?.value.spec.template.reservations;
-    const sum = usage.get(pod.node) ?? { cpus: 0, memory: 0, pods: 0 };
-    usage.set(pod.node, { cpus: sum.cpus + (reserved?.cpus ?? 0), memory: sum.memory + (reserved?.memory ?? 0), pods: sum.pods + 1 });
+    const sum = usage.get(pod.node) ?? { cpus: 0, memory: 0, pods: 0, generic: {} };
+    for (const [kind, amount] of Object.entries(reserved?.generic ?? {})) sum.generic[kind] = (sum.generic[kind] ?? 0) + amount;
+    usage.set(pod.node, { cpus: sum.cpus + (reserved?.cpus ?? 0), memory: sum.memory + (reserved?.memory ?? 0), pods: sum.pods + 1, generic: sum.generic });
   }
   return Array.from(maps.nodes.values(), ({ value: node }) => {
     const status = maps.nodestatus.get(node.id)?.value;
-    const used = usage.get(node.id) ?? { cpus: 0, memory: 0, pods: 0 };
+    const used = usage.get(node.id) ?? { cpus: 0, memory: 0, pods: 0, generic: {} };
+    // Of what it has none of nothing can be taken.
+    const kinds = Object.keys(status?.capacity.generic ?? {});
     return {
       id: node.id, name: node.name, state: stateOf(node.id), availability: node.availability, labels: node.labels, address: status?.address ?? '', subnet: node.subnet,
-      capacity: status?.capacity ?? { cpus: 0, memory: 0 }, allocated: { cpus: used.cpus, memory: used.memory }, pods: used.pods, version: status?.version ?? '',
+      capacity: status?.capacity ?? { cpus: 0, memory: 0 }, allocated: { cpus: used.cpus, memory: used.memory, ...(kinds.length > 0 ? { generic: Object.fromEntries(kinds.map((kind) => [kind, used.generic[kind] ?? 0])) } : {}) }, pods: used.pods, version: status?.version ?? '',
       ...(status?.manifests ? { manifests: status.manifests } : {}),
       ...(status?.pressure === undefined ? {} : { pressure: status.pressure }),
     };

@@ -14,6 +14,7 @@ import type { PendingPod } from '../scheduler/group.ts';
 import { schedule, type ScheduleResult } from '../scheduler/schedule.ts';
 import type { Entry, Op } from '../store/port.ts';
 import type { Maps, World } from '../world.ts';
+import { NameGiver } from './names.ts';
 import type { PendingReason } from './pending.ts';
 import type { Planner } from './planner.ts';
 import { planRestarts } from './restarts.ts';
@@ -144,6 +145,7 @@ function placeOps(world: World, planner: Planner, result: ScheduleResult, pods: 
   const ops: Op[] = [];
   const placed = new Set<string>();
   const places: Placed[] = [];
+  const names = new NameGiver(world.maps);
   for (const { pod: id, node } of result.assignments) {
     const pod = byId.get(id);
     const spec = pod && world.get('revisions', `${pod.service}.${pod.revision}`)?.spec;
@@ -153,7 +155,8 @@ function placeOps(world: World, planner: Planner, result: ScheduleResult, pods: 
     if (mode === 'pod' && ip === null) continue;
     placed.add(id);
     if (spec) places.push({ pod, spec, node });
-    ops.push({ op: 'put', kind: 'pods', id, value: { ...pod, node, ip }, guard: fresh.has(id) ? 0 : (world.entry('pods', id)?.revision ?? 0) });
+    const generic = spec && names.give(node, spec.template.reservations.generic);
+    ops.push({ op: 'put', kind: 'pods', id, value: { ...pod, node, ip, ...(generic ? { generic } : {}) }, guard: fresh.has(id) ? 0 : (world.entry('pods', id)?.revision ?? 0) });
   }
   for (const pod of created) if (!placed.has(pod.id)) ops.push({ op: 'put', kind: 'pods', id: pod.id, value: pod, guard: 0 });
   // Before the pods: none may be where its data is not.

@@ -18,7 +18,7 @@ const text = Type.String({ maxLength: 4096 });
 const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 const nodeStatus = Compile(Type.Object({
-  address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount }), os: text, arch: text,
+  address: Type.String({ minLength: 1, maxLength: 256 }), capacity: Type.Object({ cpus: amount, memory: amount, generic: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Union([amount, Type.Array(Type.String({ maxLength: 128 }), { maxItems: 1000 })]), { maxProperties: 100 })) }), os: text, arch: text,
   engineLabels: Type.Record(Type.String(), text), vtepMac: text, version: text, bootId: text, blobPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
   manifests: Type.Optional(Type.Object({ stacks: amount, problems: Type.Array(text, { maxItems: 100 }) })),
   pressure: Type.Optional(Type.Array(Type.Literal('disk'), { maxItems: 1 })),
@@ -40,7 +40,7 @@ const name = Type.String({ minLength: 1, maxLength: 256 });
 const staticPod = Compile(Type.Object({
   pod: Type.Object({
     id: name, service: name, stack: name, slot: Type.Union([amount, name]), revision: text, desired: Type.Union([Type.Literal('running'), Type.Literal('draining'), Type.Literal('stopped')]),
-    reason: text, node: Type.Union([text, Type.Null()]), ip: Type.Union([text, Type.Null()]), createdAt: Type.Number(),
+    reason: text, node: Type.Union([text, Type.Null()]), ip: Type.Union([text, Type.Null()]), generic: Type.Optional(Type.Record(Type.String(), Type.Array(text, { maxItems: 1000 }))), createdAt: Type.Number(),
   }),
   origin: text, image: text, reservations: Type.Object({ cpus: amount, memory: amount, generic: Type.Optional(Type.Record(Type.String(), amount)) }),
   ports: Type.Array(Type.Object({

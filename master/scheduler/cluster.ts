@@ -25,6 +25,7 @@ function podsThatFit({ demand, spec }: PodGroup, room: Room, node: number): numb
   return Math.min(
     share(state.cpuCapacity[node]! - room.cpuUsed[node]!, demand.nanoCpus),
     share(state.memoryCapacity[node]! - room.memoryUsed[node]!, demand.memory),
+    ...Object.entries(demand.generic ?? {}).map(([kind, amount]) => share(room.freeGeneric(kind, node), amount)),
     demand.address ? state.addressCapacity[node]! - room.addressesUsed[node]! : Infinity,
     demand.hostPorts.length > 0 ? 1 : Infinity,
     spec.placement.maxPerNode > 0 ? spec.placement.maxPerNode : Infinity,

@@ -1,6 +1,7 @@
 /** What a pod takes from a node. Derived from the spec once per revision, so that all of a service's pods share one value. */
 import type { AffinityTarget } from '../../model/constraint/affinity.ts';
 import type { Affinity } from '../../model/constraint/types.ts';
+import type { GenericAmounts } from '../../model/generic.ts';
 import type { StaticPod } from '../../model/pod.ts';
 import type { ServiceSpec } from '../../model/spec.ts';
 
@@ -8,6 +9,8 @@ import type { ServiceSpec } from '../../model/spec.ts';
 export interface Demand {
   readonly nanoCpus: number;
   readonly memory: number;
+  /** Counted resources by kind; absent: none. */
+  readonly generic?: GenericAmounts;
   /** An address of the node's subnet. */
   readonly address: boolean;
   readonly hostPorts: readonly HostPort[];
@@ -39,6 +42,7 @@ export function demandOf(spec: ServiceSpec): Demand {
   return {
     nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
     memory: Math.round(reservations.memory),
+    ...genericOf(reservations.generic),
     address: networkMode === 'pod',
     hostPorts: spec.ports
       .filter((port) => port.mode === 'host' && port.published !== undefined && port.publishedTo === undefined)
@@ -52,6 +56,7 @@ export function staticDemand({ reservations, ports }: Pick<StaticPod, 'reservati
   return {
     nanoCpus: Math.round(reservations.cpus * nanosPerCpu),
     memory: Math.round(reservations.memory),
+    ...genericOf(reservations.generic),
     address: false,
     hostPorts: ports.map(({ protocol, published, hostIp }) => ({ key: `${protocol}/${published}`, ip: isAny(hostIp) ? '' : (hostIp ?? '') })),
   };
@@ -64,6 +69,11 @@ export function neighbourOf(spec: ServiceSpec): Neighbour {
     repels: (spec.placement.affinities ?? []).filter(({ op }) => op === '!='),
     besideOldSelf: spec.update.order === 'start-first',
   };
+}
+
+function genericOf(amounts: GenericAmounts | undefined): Pick<Demand, 'generic'> {
+  const wanted = Object.entries(amounts ?? {}).filter(([, amount]) => amount > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+  return wanted.length === 0 ? {} : { generic: Object.fromEntries(wanted) };
 }
 
 /** Whether two bindings of the same port cannot stand on one host. */

@@ -48,6 +48,8 @@ export function groupPods(pending: readonly PendingPod[]): readonly PodGroup[] {
   }
   return Array.from(groups, ([key, { spec, pods }]) => makeGroup(key, spec, pods)).sort(
     (a, b) => Number(b.global) - Number(a.global)
+      // Who needs what few nodes have goes before who could go there as well.
+      || Number(b.demand.generic !== undefined) - Number(a.demand.generic !== undefined)
       || b.demand.nanoCpus - a.demand.nanoCpus
       || b.demand.memory - a.demand.memory
       || compareText(a.service, b.service)
@@ -80,6 +82,7 @@ function makeGroup(key: string, spec: ServiceSpec, pods: Pod[]): PodGroup {
 /** Equal for groups that have the same nodes to choose from and take the same from them, whatever their service. */
 export function wishesOf({ spec, demand }: PodGroup): string {
   let key = `${demand.nanoCpus} ${demand.memory} ${demand.address}`;
+  for (const [kind, amount] of Object.entries(demand.generic ?? {})) key += ` ${kind.length} ${kind} ${amount}`;
   for (const { key: port, ip } of demand.hostPorts) key += ` ${port} ${ip}`;
   // Lengths keep apart what users can write anything into.
   for (const { subject, op, pattern, soft } of [...spec.placement.constraints, ...(spec.placement.operators ?? []).flatMap(asConstraints)]) {

@@ -1,6 +1,7 @@
 /** The state as one round of decisions changes it: pods placed earlier in the round take room from later ones. */
 import type { AffinityMatcher } from '../../model/constraint/affinity.ts';
 import type { Affinity, ConstraintSubject } from '../../model/constraint/types.ts';
+import { amountOf } from '../../model/generic.ts';
 import type { Pod } from '../../model/pod.ts';
 import type { Demand } from './demand.ts';
 import type { PodGroup } from './group.ts';
@@ -15,6 +16,8 @@ export class Room {
   readonly podCount: Int32Array;
   readonly #counts = new Map<string, Map<number, number>>();
   readonly #ports = new Map<string, Map<number, PortHolder[]>>();
+  /** By kind and node number: what this round has given away. */
+  readonly #generic = new Map<string, Map<number, number>>();
   readonly #columns = new Map<string, Column>();
   readonly #branchCounts = new Map<string, Map<string, BranchCounts>>();
   readonly #repellers = new Map<string, Repeller>();
@@ -94,6 +97,11 @@ export class Room {
     return made;
   }
 
+  /** How many of a kind the node has left. */
+  freeGeneric(kind: string, node: number): number {
+    return amountOf(this.state.views[node]?.status?.capacity.generic, kind) - this.state.genericUsed(kind, node) - (this.#generic.get(kind)?.get(node) ?? 0);
+  }
+
   portHolders(key: string, node: number): readonly PortHolder[] {
     const added = this.#ports.get(key)?.get(node);
     const before = this.state.portHolders(key, node);
@@ -105,6 +113,10 @@ export class Room {
     this.cpuUsed[node]! += demand.nanoCpus;
     this.memoryUsed[node]! += demand.memory;
     this.podCount[node]!++;
+    for (const [kind, amount] of Object.entries(demand.generic ?? {})) {
+      const own = this.#generic.get(kind) ?? new Map<number, number>();
+      this.#generic.set(kind, own.set(node, (own.get(node) ?? 0) + amount));
+    }
     if (demand.address) this.addressesUsed[node]!++;
     increase(this.counts(group.key), node);
     // Only limits ask for these; groups without one are spared the second map.

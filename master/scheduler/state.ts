@@ -52,6 +52,8 @@ export class ClusterState {
   addressesUsed = new Int32Array(16);
   /** Pods on the node, those on their way out included. */
   podCount = new Int32Array(16);
+  /** By kind and node number: few nodes have any. */
+  readonly #genericUsed = new Map<string, Map<number, number>>();
   readonly #targets: (ConstraintTarget | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #pods = new Map<string, PlacedPod>();
@@ -154,6 +156,11 @@ export class ClusterState {
     return this.#counts.get(key) ?? none;
   }
 
+  /** How many of a kind the pods of a node have. */
+  genericUsed(kind: string, node: number): number {
+    return this.#genericUsed.get(kind)?.get(node) ?? 0;
+  }
+
   portHolders(key: string, node: number): readonly PortHolder[] {
     return this.#ports.get(key)?.get(node) ?? [];
   }
@@ -220,6 +227,7 @@ export class ClusterState {
     }
     this.cpuUsed[node]! += sign * demand.nanoCpus;
     this.memoryUsed[node]! += sign * demand.memory;
+    for (const [kind, amount] of Object.entries(demand.generic ?? {})) addTo(this.#genericUsed, kind, node, sign * amount);
     this.addressesUsed[node]! += demand.address ? sign : 0;
     this.podCount[node]! += sign;
     if (pod.counts) {
@@ -290,6 +298,14 @@ export class ClusterState {
 }
 
 const none: ReadonlyMap<number, number> = new Map();
+
+function addTo(counts: Map<string, Map<number, number>>, key: string, node: number, amount: number): void {
+  const own = counts.get(key) ?? new Map<number, number>();
+  own.set(node, (own.get(node) ?? 0) + amount);
+  if (own.get(node) === 0) own.delete(node);
+  if (own.size > 0) counts.set(key, own);
+  else counts.delete(key);
+}
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

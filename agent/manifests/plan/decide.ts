@@ -9,7 +9,8 @@ import { AddressPool, allocateVips } from '../../../model/allocate/addresses.ts'
 import { parseCidr, parseIp } from '../../../model/allocate/cidr.ts';
 import { makeAssignment } from '../../../model/assign.ts';
 import { gate } from '../../../model/gate.ts';
-import type { Pod, PodStatus } from '../../../model/pod.ts';
+import { isFinal, type Pod, type PodStatus } from '../../../model/pod.ts';
+import { GenericRoom, type Holder } from './generic.ts';
 import { planSlots, type SlotView } from './slots.ts';
 import type { Hash, LocalService } from './expand.ts';
 import type { Given, LocalPod, ManifestHost } from './types.ts';
@@ -21,6 +22,8 @@ export interface DecideInput {
   readonly given: Given;
   /** Its manifest cannot be read and nothing else is known of it: it stays. */
   readonly keeps: (pod: LocalPod) => boolean;
+  /** What pods of a cluster hold of this host's counted resources. */
+  readonly holders?: readonly Holder[];
   /** Nobody is sent to the pod any more. */
   readonly drained: (pod: string) => boolean;
   /** Milliseconds since the epoch. */
@@ -51,6 +54,7 @@ export function decide(input: DecideInput): Decision {
   const { host, services, pods } = input;
   const given = giveVips(input);
   const addresses = new AddressPool(host.podCidr, pods.flatMap(({ assignment }) => assignment.pod.ip ?? []), input.given.lastIp);
+  const generic = new GenericRoom(host.generic, [...(input.holders ?? []), ...pods.flatMap(holderOf)]);
   let { lastIp } = input.given;
   const create: LocalAssignment[] = [];
   const keep: Decision['keep'][number][] = [];
@@ -77,7 +81,12 @@ export function decide(input: DecideInput): Decision {
       keep.push({ local, pod: current.assignment.pod });
     }
     for (const { slot, id } of plan.create) {
-      const pod = newPod(local, slot, id, input);
+      const room = generic.take(local.service.spec.template.reservations.generic ?? {});
+      const pod = { ...newPod(local, slot, id, input), ...('ok' in room && Object.keys(room.ok).length > 0 ? { generic: room.ok } : {}) };
+      if ('waiting' in room) {
+        waiting.push({ service: local, pod, message: room.waiting });
+        continue;
+      }
       const ip = local.service.spec.template.networkMode === 'pod' ? addresses.next() : { ok: null };
       if ('ok' in ip) lastIp = ip.ok ?? lastIp;
       const assignment = 'ok' in ip ? assignmentOf(local, { ...pod, ip: ip.ok }, given, host) : null;
@@ -98,6 +107,12 @@ export function decide(input: DecideInput): Decision {
     else if (desired === 'running') drain.push({ id, reason });
   }
   return { create, keep, drain, remove, waiting, given: lastIp === undefined ? given : { ...given, lastIp } };
+}
+
+/** A pod that is on its way out holds what it has until it has ended. */
+function holderOf({ assignment: { pod, template }, status }: LocalPod): readonly Holder[] {
+  const amounts = template.reservations.generic;
+  return amounts === undefined || isFinal(status.phase) ? [] : [{ amounts, ...(pod.generic ? { names: pod.generic } : {}) }];
 }
 
 function hasPlace({ assignment: { pod } }: LocalPod, { podCidr }: ManifestHost): boolean {

@@ -1,6 +1,7 @@
 /** The values that a host's own manifests are decided on: stacks of files and URLs, and the pods that this host has of them. */
 import type { Assignment, ManifestOrigin } from '../../../model/assignment.ts';
 import type { ConstraintTarget } from '../../../model/constraint/types.ts';
+import type { GenericCapacity } from '../../../model/generic.ts';
 import type { PodStatus } from '../../../model/pod.ts';
 import type { AllocatedPort } from '../../../model/service.ts';
 import type { StackSpec } from '../../../model/spec.ts';
@@ -15,6 +16,8 @@ export interface ManifestHost {
   /** Blocks of addresses that never leave this host: `10.31.0.0/17`. */
   readonly podCidr: string;
   readonly vipCidr: string;
+  /** Counted resources that it has. */
+  readonly generic?: GenericCapacity;
 }
 
 /** A stack of a manifest; its name is unique on the host once it is accepted. */

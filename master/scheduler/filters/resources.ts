@@ -1,5 +1,6 @@
 /** Reservations against what the node has and has not yet given away. A pod that reserves nothing fits everywhere. */
 import type { FilterReason } from '../../../model/api.ts';
+import { countNodes } from '../../../model/constraint/explain.ts';
 import { nanosPerCpu } from '../demand.ts';
 import type { Room } from '../room.ts';
 import { namesOf, type Filter } from './filter.ts';
@@ -8,8 +9,10 @@ export const resources: Filter = {
   scope: 'room',
   prepare({ demand }, room) {
     const { nanoCpus, memory } = demand;
-    if (nanoCpus === 0 && memory === 0) return null;
-    return (node) => nanoCpus <= freeCpu(room, node) && memory <= freeMemory(room, node);
+    const generic = Object.entries(demand.generic ?? {});
+    if (nanoCpus === 0 && memory === 0 && generic.length === 0) return null;
+    const plain = (node: number) => nanoCpus <= freeCpu(room, node) && memory <= freeMemory(room, node);
+    return generic.length === 0 ? plain : (node) => plain(node) && generic.every(([kind, wanted]) => wanted <= room.freeGeneric(kind, node));
   },
   explain({ demand }, room, nodes) {
     const reasons: FilterReason[] = [];
@@ -22,6 +25,13 @@ export const resources: Filter = {
     };
     tell(demand.nanoCpus, freeCpu, formatCpus);
     tell(demand.memory, freeMemory, formatMemory);
+    for (const [kind, wanted] of Object.entries(demand.generic ?? {})) {
+      const short = nodes.filter((node) => wanted > room.freeGeneric(kind, node));
+      if (short.length === 0) continue;
+      const most = Math.max(0, ...short.map((node) => room.freeGeneric(kind, node)));
+      const claim = short.every((node) => Math.max(0, room.freeGeneric(kind, node)) === most) ? `${most} free` : `at most ${most} free`;
+      reasons.push({ filter: 'resources', message: `${countNodes(namesOf(room, short))} ${short.length === 1 ? 'has' : 'have'} too few ${kind}: ${wanted} wanted, ${claim}`, nodes: namesOf(room, short) });
+    }
     return reasons;
   },
 };

@@ -139,7 +139,8 @@ const devices = `## Devices
 \`devices\` names paths on the host, or CDI names (\`vendor.com/class=name\`) from the CDI files of the host. \`gpus\` and \`deploy.resources.reservations.devices\` become CDI names:
 \`all\` and no number \`nvidia.com/gpu=all\`, \`device_ids\` \`nvidia.com/gpu=ID\`, \`count: 2\` \`nvidia.com/gpu=0\` and \`=1\`, the first ones, as Docker does; \`driver: amd\` and \`intel\` likewise,
 and \`driver: cdi\` takes CDI names as \`device_ids\`. As many of the counted resource \`gpu\` are reserved (one for all), so the pod goes to a node that says it has them.
-\`generic_resources\` reserves what nodes count by any name.
+\`generic_resources\` reserves what nodes count by any name: a host says it with
+\`--generic-resource gpu=2\`, or names each with \`gpu=UUID1,UUID2\`, and containers see which are theirs as \`DOCKER_RESOURCE_GPU\`.
 `;
 
 const templates = `## Templates

@@ -13,7 +13,7 @@ test('names, subnet, hosts and labels', () => {
 
 test.each([
   ['hosts: [a', /^cluster.yml:1:/],
-  ['hosts:\n  a:\n    lables: {}', "cluster.yml:3:5: host a has no key 'lables'; known are labels, manifests"],
+  ['hosts:\n  a:\n    lables: {}', "cluster.yml:3:5: host a has no key 'lables'; known are labels, manifests, resources"],
   ['nodes: 3', "cluster.yml:1:1: the file has no key 'nodes'; known are name, subnet, hosts"],
   ['hosts: [a, b]', 'cluster.yml:1:8: hosts must be a mapping'],
   ['hosts:\n  Web: {}', "cluster.yml:2:3: 'Web' cannot name a host; use lower-case letters, digits and dashes"],
@@ -32,4 +32,9 @@ test.each([
   }
   if (typeof expected === 'string') expect(message).toBe(expected);
   else expect(message).toMatch(expected);
+});
+
+test('counted resources, by number and by name', () => {
+  expect(parseClusterFile('cluster.yml', 'hosts: {a: {resources: {gpu: 2, fpga: [left, right]}}}').hosts).toEqual([{ name: 'a', labels: {}, resources: ['gpu=2', 'fpga=left,right'] }]);
+  expect(() => parseClusterFile('cluster.yml', 'hosts: {a: {resources: {gpu: [x, x]}}}')).toThrow('gpu has a name twice: x');
 });

@@ -22,6 +22,8 @@ const rows: readonly Row[] = [
   { name: 'a label nobody has', spec: makeSpec({ where: ['type==frontend'] }) },
   { name: 'contradiction', spec: makeSpec({ where: ['type==frontend', 'type==backend'] }) },
   { name: 'too large', spec: makeSpec({ cpus: 6, memory: 9 * gib }) },
+  { name: 'too few of a kind', spec: makeSpec({ generic: { gpu: 1 } }), nodes: [makeNode(1, { generic: { gpu: 1 } }), makeNode(2)], placed: [{ pod: makePod('gpu-n1', { node: 'n1', service: 'shop_train' }), spec: makeSpec({ generic: { gpu: 1 } }) }] },
+  { name: 'of a kind that few have', spec: makeSpec({ generic: { gpu: 3, fpga: 1 } }), nodes: [makeNode(1, { generic: { gpu: ['a', 'b'] } }), makeNode(2), makeNode(3, { generic: { gpu: 4 } })] },
   { name: 'constraint, then room', spec: makeSpec({ where: ['type==backend'], cpus: 2 }), placed: [full('n2', 3.5), full('n3', 3)] },
   { name: 'three reasons', spec: makeSpec({ where: ['type==backend'] }), nodes: [...cluster.slice(0, 1), makeNode(2, { labels: { type: 'backend' }, state: 'down' }), makeNode(3, { labels: { type: 'backend' }, availability: 'drain' })] },
   { name: 'short of disk', spec: makeSpec(), nodes: [makeNode(1, { pressure: ['disk'] }), makeNode(2, { state: 'down' })] },
@@ -58,6 +60,15 @@ test('explanations', () => {
       => no node fits: resources: needs 6 CPUs, most free is 4 CPUs on node-1; resources: needs 9 GiB of memory, most free is 8 GiB of memory on node-1
       resources: needs 6 CPUs, most free is 4 CPUs on node-1 [node-1 node-2 node-3]
       resources: needs 9 GiB of memory, most free is 8 GiB of memory on node-1 [node-1 node-2 node-3]
+
+    too few of a kind
+      => resources: 2 nodes (node-1, node-2) have too few gpu: 1 wanted, 0 free
+      resources: 2 nodes (node-1, node-2) have too few gpu: 1 wanted, 0 free [node-1 node-2]
+
+    of a kind that few have
+      => no node fits: resources: 3 nodes (node-1, node-2, node-3) have too few fpga: 1 wanted, 0 free; resources: 2 nodes (node-1, node-2) have too few gpu: 3 wanted, at most 2 free
+      resources: 3 nodes (node-1, node-2, node-3) have too few fpga: 1 wanted, 0 free [node-1 node-2 node-3]
+      resources: 2 nodes (node-1, node-2) have too few gpu: 3 wanted, at most 2 free [node-1 node-2]
 
     constraint, then room
       => no node fits: constraint type==backend: node-1 has no type; resources: needs 2 CPUs, most free is 1 CPU on node-3

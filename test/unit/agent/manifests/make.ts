@@ -1,7 +1,7 @@
 /** Manifests for tests: stacks from text, and a host that does what is decided, step by step. */
 import { createHash } from 'node:crypto';
 import { acceptStacks } from '../../../../agent/manifests/plan/accept.ts';
-import { decide, type Decision } from '../../../../agent/manifests/plan/decide.ts';
+import { decide, type DecideInput, type Decision } from '../../../../agent/manifests/plan/decide.ts';
 import { expandStack } from '../../../../agent/manifests/plan/expand.ts';
 import type { Given, LocalPod, ManifestHost, ManifestStack } from '../../../../agent/manifests/plan/types.ts';
 import { loadStack } from '../../../../model/stack/load.ts';
@@ -34,6 +34,7 @@ export class FakeHost {
   /** Pods nobody is sent to any more; all that drain unless told. */
   drained: (id: string) => boolean = () => true;
   keeps: (pod: LocalPod) => boolean = () => false;
+  holders: NonNullable<DecideInput['holders']> = [];
   readonly host: ManifestHost;
   readonly pods = new Map<string, LocalPod>();
   /** Every pod there ever was, in the order of their birth. */
@@ -47,7 +48,7 @@ export class FakeHost {
   decide(): Decision {
     const { ports } = acceptStacks({ contents: this.stacks.map(({ source, origin, spec }) => ({ source, entries: [{ origin, specs: [spec], warnings: [] }] })), before: [], ports: this.given.ports, clusterStacks: new Set() });
     const services = this.stacks.flatMap((stack) => expandStack(stack, this.host, hash));
-    return decide({ host: this.host, services, pods: [...this.pods.values()], given: { ...this.given, ports }, keeps: this.keeps, drained: this.drained, now: 1, hash });
+    return decide({ host: this.host, services, pods: [...this.pods.values()], given: { ...this.given, ports }, keeps: this.keeps, drained: this.drained, holders: this.holders, now: 1, hash });
   }
 
   /** One decision, done. */

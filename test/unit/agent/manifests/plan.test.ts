@@ -318,6 +318,18 @@ describe('pods', () => {
     expect(waiting).toMatchObject([{ message: expect.stringContaining('no address is left in 10.31.0.0/30') }]);
   });
 
+  test('counted resources are the host\'s: whoever finds too few waits, and named ones are one pod\'s alone', () => {
+    const text = 'services: {web: {image: a, deploy: {replicas: 3, resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: gpu, value: 1}}]}}}}}';
+    const it = new FakeHost([manifest(text)], { ...host, generic: { gpu: ['a', 'b', 'c'] } });
+    it.holders = [{ amounts: { gpu: 1 }, names: { gpu: ['b'] } }];
+    const { create, waiting } = it.pass();
+    expect(create.map(({ pod }) => pod.generic)).toEqual([{ gpu: ['a'] }, { gpu: ['c'] }]);
+    expect(waiting.map(({ message }) => message)).toEqual(['waiting for gpu: 1 wanted, 0 free']);
+    it.status(it.born[0] ?? '', { phase: 'failed' });
+    expect(it.pass().create.map(({ pod }) => pod.generic)).toEqual([{ gpu: ['a'] }]);
+    expect(new FakeHost([manifest(text)]).pass()).toMatchObject({ create: [], waiting: [{}, {}, {}] });
+  });
+
   test('pods of a manifest that cannot be read stay', () => {
     const it = new FakeHost([manifest(one())]);
     it.settle();

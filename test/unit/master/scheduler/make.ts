@@ -3,6 +3,7 @@ import { parseAffinity } from '../../../../model/constraint/affinity.ts';
 import { parseOperator } from '../../../../model/constraint/operator.ts';
 import { parseConstraint, parseSpread } from '../../../../model/constraint/parse.ts';
 import type { Affinity, Constraint, PlacementOperator, SpreadPreference } from '../../../../model/constraint/types.ts';
+import type { GenericCapacity } from '../../../../model/generic.ts';
 import type { NodeState, NodeView } from '../../../../model/node.ts';
 import type { Pod } from '../../../../model/pod.ts';
 import type { ContainerSpec, Placement, PodTemplate, ServiceSpec, UpdateConfig } from '../../../../model/spec.ts';
@@ -52,6 +53,7 @@ export interface SpecChanges extends Partial<Omit<ServiceSpec, 'template' | 'pla
   readonly update?: Partial<UpdateConfig>;
   readonly cpus?: number;
   readonly memory?: number;
+  readonly generic?: Readonly<Record<string, number>>;
   readonly where?: readonly string[];
   readonly over?: readonly string[];
   readonly volumes?: readonly string[];
@@ -60,14 +62,14 @@ export interface SpecChanges extends Partial<Omit<ServiceSpec, 'template' | 'pla
 }
 
 export function makeSpec(changes: SpecChanges = {}): ServiceSpec {
-  const { template, placement, update: updateChanges, cpus = 0, memory = 0, where = [], over = [], volumes = [], beside = [], operators = [], ...rest } = changes;
+  const { template, placement, update: updateChanges, cpus = 0, memory = 0, generic, where = [], over = [], volumes = [], beside = [], operators = [], ...rest } = changes;
   const mounts = volumes.map((volume) => ({ kind: 'volume', volume, target: `/${volume}`, readOnly: false, noCopy: false }) as const);
   return {
     stack: 'shop', name: 'web', mode: { kind: 'replicated', replicas: 1 }, labels: {}, ports: [], networks: [], endpointMode: 'vip',
     rollback: update, dependsOn: [], ...rest,
     template: {
       containers: [makeContainer({ mounts })], networkMode: 'pod', extraHosts: [], dns: [], dnsSearch: [], dnsOptions: [], sysctls: {},
-      restart: { condition: 'any', delayMs: 100, maxAttempts: 0, windowMs: 0 }, stopGraceMs: 10_000, reservations: { cpus, memory }, ...template,
+      restart: { condition: 'any', delayMs: 100, maxAttempts: 0, windowMs: 0 }, stopGraceMs: 10_000, reservations: { cpus, memory, ...(generic ? { generic } : {}) }, ...template,
     },
     placement: {
       constraints: where.map(constraint), spread: over.map(spread), maxPerNode: 0, strategy: 'spread',
@@ -84,17 +86,18 @@ export interface NodeChanges {
   readonly state?: NodeState;
   readonly cpus?: number;
   readonly memory?: number;
+  readonly generic?: GenericCapacity;
   readonly subnet?: string;
 }
 
 /** `node-3` has the id `n3` and the subnet 10.32.3.0/24. */
 export function makeNode(number: number, changes: NodeChanges = {}): NodeView {
-  const { labels = {}, availability = 'active', state = 'ready', cpus = 4, memory = 8 * gib, subnet = `10.${32 + (number >> 8)}.${number & 255}.0/24` } = changes;
+  const { labels = {}, availability = 'active', state = 'ready', cpus = 4, memory = 8 * gib, generic, subnet = `10.${32 + (number >> 8)}.${number & 255}.0/24` } = changes;
   const id = `n${number}`;
   return {
     node: { id, name: `node-${number}`, labels, availability, subnet, createdAt: 0 },
     status: {
-      id, address: `192.168.${number >> 8}.${number & 255}`, capacity: { cpus, memory }, os: 'linux', arch: 'x86_64', engineLabels: {},
+      id, address: `192.168.${number >> 8}.${number & 255}`, capacity: { cpus, memory, ...(generic ? { generic } : {}) }, os: 'linux', arch: 'x86_64', engineLabels: {},
       vtepMac: '02:00:00:00:00:01', version: '0', bootId: 'b', ...(changes.pressure === undefined ? {} : { pressure: changes.pressure }),
     },
     state,

@@ -6,6 +6,7 @@ import { schedule, type ScheduleResult } from '../../../../master/scheduler/sche
 import { ClusterState } from '../../../../master/scheduler/state.ts';
 import { compileHard } from '../../../../model/constraint/match.ts';
 import { targetOf } from '../../../../model/constraint/target.ts';
+import { amountOf } from '../../../../model/generic.ts';
 import type { NodeView } from '../../../../model/node.ts';
 import type { Pod } from '../../../../model/pod.ts';
 import type { ServiceSpec } from '../../../../model/spec.ts';
@@ -25,30 +26,36 @@ const nodeOf = fc.record({
   type: fc.constantFrom('', 'a', 'b'), zone: fc.constantFrom('', 'x', 'y'), cpus: fc.constantFrom(0.5, 1, 4), memory: fc.constantFrom(gib, 4 * gib),
   state: fc.constantFrom('ready' as const, 'ready' as const, 'ready' as const, 'unknown' as const, 'down' as const),
   availability: fc.constantFrom('active' as const, 'active' as const, 'active' as const, 'pause' as const, 'drain' as const),
-  prefix: fc.constantFrom(24, 30),
+  prefix: fc.constantFrom(24, 30), generic: fc.constantFrom(undefined, undefined, { gpu: 2 }, { gpu: ['a', 'b', 'c'], fpga: 1 }),
 });
 
 const serviceOf = fc.record({
   replicas: fc.integer({ min: 1, max: 12 }), cpus: fc.constantFrom(0, 0.1, 0.5, 1), memory: fc.constantFrom(0, gib / 2, 2 * gib),
   where: fc.subarray(['type==a', 'type!=b', 'zone==*x*', 'type==~b', 'zone==~/y/']), over: fc.constantFrom([], ['zone'], ['zone', 'type']),
   strategy: fc.constantFrom('spread' as const, 'spread' as const, 'binpack' as const, 'random' as const), maxPerNode: fc.constantFrom(0, 0, 1, 2),
+  generic: fc.constantFrom(undefined, undefined, { gpu: 1 }, { gpu: 2, fpga: 1 }, { gpu: 0 }),
   port: fc.constantFrom(0, 0, 80, 81), host: fc.boolean(), volume: fc.constantFrom([], [], ['data']),
   /** How many of its pods are placed already: anywhere, as an earlier state of the cluster may have it. */
   placed: fc.integer({ min: 0, max: 4 }),
 });
 
 const world: fc.Arbitrary<World> = fc.record({ nodes: fc.array(nodeOf, { maxLength: 8 }), services: fc.array(serviceOf, { maxLength: 5 }) }).map(({ nodes, services }) => ({
-  nodes: nodes.map((node, index) => makeNode(index + 1, { ...node, subnet: `10.0.${index}.0/${node.prefix}`, labels: labels(node) })),
+  nodes: nodes.map((node, index) => makeNode(index + 1, { ...without(node, 'generic'), ...(node.generic ? { generic: node.generic } : {}), subnet: `10.0.${index}.0/${node.prefix}`, labels: labels(node) })),
   items: services.flatMap((service, index) => {
     const spec = makeSpec({
       name: `s${index}`, cpus: service.cpus, memory: service.memory, volumes: service.volume,
       placement: { constraints: service.where.map(constraint), spread: service.over.map(spread), strategy: service.strategy, maxPerNode: service.maxPerNode },
       ports: service.port === 0 ? [] : [{ target: 1, published: service.port, protocol: 'tcp', mode: 'host' }],
-      template: { networkMode: service.host ? 'host' : 'pod', reservations: { cpus: service.cpus, memory: service.memory } },
+      template: { networkMode: service.host ? 'host' : 'pod', reservations: { cpus: service.cpus, memory: service.memory, ...(service.generic ? { generic: service.generic } : {}) } },
     });
     return Array.from({ length: service.replicas }, (_, slot) => ({ pod: makePod(`s${index}-${slot}`, { service: `shop_s${index}`, slot: slot + 1 }), spec }));
   }),
 }));
+
+function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
+  const { [key]: _dropped, ...rest } = value;
+  return rest;
+}
 
 function labels({ type, zone }: { readonly type: string; readonly zone: string }): Record<string, string> {
   return { ...(type === '' ? {} : { type }), ...(zone === '' ? {} : { zone }) };
@@ -80,6 +87,7 @@ function violations(view: NodeView, items: readonly Item[]): readonly string[] {
   if (sum((spec) => Math.round(spec.template.reservations.cpus * 1000)) > (view.status?.capacity.cpus ?? 0) * 1000) found.push('cpu');
   if (sum((spec) => spec.template.reservations.memory) > (view.status?.capacity.memory ?? 0)) found.push('memory');
   if (sum((spec) => (spec.template.networkMode === 'pod' ? 1 : 0)) > (view.node.subnet.endsWith('/30') ? 2 : 254)) found.push('addresses');
+  for (const kind of ['gpu', 'fpga']) if (sum((spec) => spec.template.reservations.generic?.[kind] ?? 0) > amountOf(view.status?.capacity.generic, kind)) found.push(kind);
   if (items.length > 0 && (view.state !== 'ready' || view.node.availability !== 'active')) found.push('state');
   for (const [, same] of Map.groupBy(items, ({ pod }) => pod.service)) {
     const most = same[0]?.spec.placement.maxPerNode ?? 0;
