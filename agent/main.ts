@@ -32,6 +32,7 @@ import { EpochFile } from './state-epoch.ts';
 import { HostNetwork } from './state-network.ts';
 import { type StreamContext, serveStream } from './streams/serve.ts';
 import { safeName } from './volumes/names.ts';
+import { VolumeMover } from './volumes/move/mover.ts';
 import { linuxMounter, type Mounter } from './volumes/mounter.ts';
 import { PodFiles } from './volumes/pod-files.ts';
 import { Plugins } from './volumes/plugins/plugins.ts';
@@ -149,9 +150,10 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     ...(options.generic ? { generic: options.generic } : {}),
   };
   const { peering } = options;
+  const mover = new VolumeMover({ volumes, mounter: options.mounter ?? linuxMounter, bootId });
   if (peering && peering.port !== null) {
     await keepServing({
-      blobs: peering.blobs, identity: peering.identity, port: peering.port, ...(peering.bytesPerSecond === undefined ? {} : { bytesPerSecond: peering.bytesPerSecond }),
+      blobs: peering.blobs, volumes: mover, identity: peering.identity, port: peering.port, ...(peering.bytesPerSecond === undefined ? {} : { bytesPerSecond: peering.bytesPerSecond }),
       address: options.address, isPeer: (node) => network.isPeer(node), clock, log: log.child('peers'), signal,
       onOpen(port) {
         blobPort = port;
@@ -159,7 +161,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), collector: collector ?? null, volumes, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get() };
+  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), collector: collector ?? null, volumes, mover, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get(),
+    fetchVolume: (peer, name, move, from, over) => peering?.client.volume(peer, { name, move, from }, over) ?? refusePeers(),
+  };
   const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current, isShortOfDisk: collector?.isShort === true }, network.vtepMac, blobPort);
   const manifests = await openManifests({
     ...(options.manifests ? { settings: options.manifests } : {}), pods, images, network: options.network, netnsDir, stateDir: options.stateDir, nodeId: options.nodeId, hostname, clock,
@@ -260,6 +264,10 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
   });
   inside.pods = pods;
   return { pods, pulls, logs, volumes, plugins, bootId, hostname };
+}
+
+function refusePeers(): never {
+  throw new TsorchError('unsupported', 'this node fetches nothing from others');
 }
 
 async function clearHost(options: HostOptions, pods: Pods): Promise<void> {

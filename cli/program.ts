@@ -13,7 +13,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { loginCommand } from './commands/login.ts';
 import { logsCommand } from './commands/logs.ts';
 import { nodeCommand, nodesCommand } from './commands/nodes.ts';
-import { volumeCommand } from './commands/objects.ts';
+import { volumeCommand } from './commands/volumes.ts';
 import { planCommand } from './commands/plan.ts';
 import { programCommands } from './commands/programs.ts';
 import { portForwardCommand } from './commands/port-forward.ts';

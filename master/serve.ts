@@ -24,6 +24,7 @@ import { identify } from '../model/identity.ts';
 import { identifySocket } from './trust/identity.ts';
 import { keepCertificate } from './trust/own.ts';
 import { shareAuthority } from './trust/shared.ts';
+import { VolumeWork } from './volumes/work.ts';
 import { World } from './world.ts';
 
 export interface ServeOptions {
@@ -108,17 +109,18 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
   });
   planner.onStates(() => tables.refresh());
   const context: Context = { store, world, liveness, sessions, images, resolver: options.resolver ?? null, events, clock, log, signal, leadership };
+  const work = new VolumeWork(context, planner);
 
   const tls = trust.server.current;
   const grpc = await startGrpc({ tls, identify, world, sessions, tables, locate: (node, request) => locateImages(images, node, request, clock.monotonic(), Math.random), listen: options.grpc, signal });
-  const api = await startApi({ context, planner, trust, tls, identify: identifySocket, listen: options.listen, grpcPort: grpc.port, version: options.version }).catch((error: unknown) => {
+  const api = await startApi({ context, planner, work, trust, tls, identify: identifySocket, listen: options.listen, grpcPort: grpc.port, version: options.version }).catch((error: unknown) => {
     grpc.stop();
     throw error;
   });
   log.info('serving', { api: options.listen, grpc: options.grpc });
   const keep = (name: string) => ({ clock, log: log.child('trust').child(name), signal, random: Math.random });
   const running = [
-    runLeader({ store, id, log: log.child('leader'), clock, signal, lead: (epoch, term) => lead(context, planner, tables, epoch, term) }),
+    runLeader({ store, id, log: log.child('leader'), clock, signal, lead: (epoch, term) => lead(context, planner, work, tables, epoch, term) }),
     keepCertificate(trust.server, (made) => {
       grpc.rotate(made);
       api.rotate(made);

@@ -19,7 +19,12 @@
  * | GET /v1/nodes, /v1/nodes/:idOrName | → NodeListItem[] or NodeListItem |
  * | PATCH /v1/nodes/:idOrName | { labels?: Record<string, string \| null>, availability? } → NodeListItem |
  * | DELETE /v1/nodes/:idOrName?force= | → {} |
- * | GET /v1/volumes, DELETE /v1/volumes/:name | → VolumeListItem[] |
+ * | GET /v1/volumes?size= | → VolumeListItem[] |
+ * | GET /v1/volumes/:name | → VolumeDetail |
+ * | POST /v1/volumes | VolumeCreateRequest → VolumeListItem |
+ * | DELETE /v1/volumes/:name?force= | → {} |
+ * | POST /v1/volumes/prune | VolumePruneRequest → VolumePruneResult |
+ * | POST /v1/volumes/move | VolumeMoveRequest → streamed ndjson: VolumeMoveEvent |
  * | GET /v1/secrets, /v1/configs | → FileObjectListItem[] |
  * | POST /v1/tokens | { role, ttlMs? } → { token } ; GET, DELETE /v1/tokens/:id |
  * | POST /v1/renew | RenewRequest → RenewReply; for nodes alone |
@@ -202,8 +207,70 @@ export interface VolumeListItem {
   readonly name: string;
   readonly stack: string | null;
   readonly driver: string;
+  /** Name of the node its data is on. */
   readonly node: string | null;
+  /** Services that use it. */
   readonly usedBy: readonly string[];
+  /** Names of the nodes that have something of it besides. */
+  readonly nodes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: 'ready' | 'moving' | 'removing';
+  /** Milliseconds since the epoch; null when nobody knows. */
+  readonly createdAt: number | null;
+  /** Made for one slot of a service that mounts `volume` per replica. */
+  readonly slotOf?: { readonly volume: string; readonly slot: number };
+  /** Bytes on disk, when asked for; null where they cannot be told. */
+  readonly size?: number | null;
+}
+
+export interface VolumeDetail extends VolumeListItem {
+  readonly driverOpts: Readonly<Record<string, string>>;
+  /** By node. */
+  readonly usage: readonly { readonly node: string; readonly bytes: number | null }[];
+  readonly mounts: readonly { readonly pod: string; readonly podId: string; readonly node: string | null; readonly container: string; readonly target: string; readonly readOnly: boolean }[];
+  readonly move: { readonly from: string; readonly to: string; readonly phase: string; readonly bytes: number; readonly total: number | null } | null;
+  /** What is waited for. */
+  readonly message: string;
+}
+
+export interface VolumeCreateRequest {
+  /** Absent: one is made up. */
+  readonly name?: string;
+  readonly driver?: string;
+  readonly driverOpts?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Id or name. */
+  readonly node?: string;
+}
+
+export interface VolumePruneRequest {
+  /** Only volumes that have all of these labels; null for any value. */
+  readonly labels?: Readonly<Record<string, string | null>>;
+  /** Tell, and remove nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface VolumePruneResult {
+  readonly volumes: readonly { readonly name: string; readonly bytes: number | null }[];
+  /** Of those that could be measured. */
+  readonly bytes: number;
+  /** Unused ones that stay, and why. */
+  readonly kept: readonly { readonly name: string; readonly why: string }[];
+}
+
+export interface VolumeMoveRequest {
+  /** They arrive together or not at all. */
+  readonly volumes: readonly string[];
+  /** Id or name. */
+  readonly node: string;
+}
+
+export interface VolumeMoveEvent {
+  readonly volume: string;
+  readonly phase: 'stopping' | 'copying' | 'verifying' | 'copied' | 'moved' | 'failed';
+  readonly bytes: number;
+  readonly total: number | null;
+  readonly message: string;
 }
 
 export interface FileObjectListItem {

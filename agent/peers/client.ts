@@ -3,6 +3,7 @@ import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { TsorchError } from '../../model/errors.ts';
+import { volumePath, type VolumeRequest } from './volumes.ts';
 
 export interface PeerAddress {
   /** The node's id. */
@@ -52,6 +53,17 @@ export class PeerClient {
         response.resume();
         throw new TsorchError(response.statusCode === 403 ? 'forbidden' : 'unavailable', `node ${peer.id} answered ${response.statusCode} for ${digest}`);
     }
+  }
+
+  /** A volume's tree from a position on. Throws `forbidden`, `conflict`, `unavailable`, `aborted`. */
+  async *volume(peer: PeerAddress, wanted: VolumeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const response = await this.#get(peer, volumePath(wanted), 0, signal);
+    if (response.statusCode !== 200) {
+      let said = '';
+      for await (const part of response as AsyncIterable<Buffer>) said = (said + part.toString()).slice(0, 500);
+      throw new TsorchError(response.statusCode === 403 ? 'forbidden' : response.statusCode === 409 ? 'conflict' : 'unavailable', said.trim() || `node ${peer.id} answered ${response.statusCode}`);
+    }
+    yield* bodyOf(response, peer, signal);
   }
 
   close(): void {

@@ -4,6 +4,8 @@ import type { Log } from '../../lib/log.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { describeError } from '../../model/errors.ts';
 import type { ServedBlobs } from './blobs.ts';
+import type { PeerClient } from './client.ts';
+import type { ServedVolumes } from './volumes.ts';
 import { BlobServer } from './server.ts';
 import type { PeerSources } from './source.ts';
 
@@ -19,13 +21,16 @@ export interface Peering {
   readonly blobs: ServedBlobs;
   readonly identity: NodeCredentials;
   readonly sources: PeerSources;
+  /** Fetches volumes that move here. */
+  readonly client: Pick<PeerClient, 'volume'>;
   /** 0 picks one; null serves nothing, and fetches all the same. */
   readonly port: number | null;
   /** That may be sent; no limit unless told. */
   readonly bytesPerSecond?: number;
 }
 
-export interface KeepOptions extends Omit<Peering, 'sources'> {
+export interface KeepOptions extends Omit<Peering, 'sources' | 'client'> {
+  readonly volumes?: ServedVolumes;
   readonly port: number;
   /** This host's on the underlay. */
   readonly address: string;

@@ -1,5 +1,5 @@
 /**
- * The one port a host opens for its peers: image blobs, read-only, over TLS with the node's certificate. Only nodes that are part of
+ * The one port a host opens for its peers: image blobs, and volumes that move, read-only, over TLS with the node's certificate. Only nodes that are part of
  * the cluster now may read. It stays out of the way of pods: few streams at a time, and no more bytes per second than it is given.
  *
  * `GET /v1/blobs/sha256:<hex>`, with `Range: bytes=N-` from the Nth byte on. 200 or 206 with the bytes; 404 when it is not here; 202 when
@@ -13,13 +13,15 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
-import { TsorchError } from '../../model/errors.ts';
+import { describeError, TsorchError } from '../../model/errors.ts';
 import { identify } from '../../model/identity.ts';
 import type { ServedBlobs } from './blobs.ts';
+import { parseVolumePath, type ServedVolumes, type VolumeRequest } from './volumes.ts';
 import { createThrottle, type Throttle } from './throttle.ts';
 
 export interface BlobServerOptions {
   readonly blobs: ServedBlobs;
+  readonly volumes?: ServedVolumes;
   /** The first; `rotate` brings later ones. */
   readonly credentials: Credentials;
   /** Whether this node id is part of the cluster now. */
@@ -102,6 +104,8 @@ export class BlobServer {
       const identity = identify((request.socket as TLSSocket).getPeerCertificate());
       if (identity?.role !== 'node' || !this.#options.isPeer(identity.name)) return refuse(response, 403, 'only nodes of this cluster may read');
       if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'this is read-only');
+      const volume = parseVolumePath(request.url ?? '');
+      if (volume && this.#options.volumes) return await this.#sendVolume(identity.name, volume, this.#options.volumes, response);
       const [, digest] = path.exec(request.url ?? '') ?? [];
       if (digest === undefined) return refuse(response, 404, 'there are blobs here, by digest');
       await this.#send(identity.name, digest, request, response);
@@ -127,6 +131,24 @@ export class BlobServer {
       await this.#pump(await blobs.open(digest, offset), response);
     } finally {
       place();
+    }
+  }
+
+  async #sendVolume(node: string, { name, move, from }: VolumeRequest, volumes: ServedVolumes, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    try {
+      const tree = volumes.open(node, name, move, from, gone.signal)[Symbol.asyncIterator]();
+      // The first piece tells whether it can be read at all.
+      const first = await tree.next();
+      response.writeHead(200, { 'content-type': 'application/octet-stream' });
+      await this.#pump((async function* () {
+        for (let next = first; !next.done; next = await tree.next()) yield next.value;
+      })(), response);
+    } catch (error) {
+      if (response.headersSent) throw error;
+      const { code } = error as { readonly code?: string };
+      refuse(response, code === 'forbidden' ? 403 : code === 'conflict' ? 409 : 500, describeError(error));
     }
   }
 

@@ -8,6 +8,9 @@ import type { LogStore } from '../logs/store.ts';
 import type { PeerSources } from '../peers/source.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { Images, Runtime } from '../runtime/port.ts';
+import type { PeerAddress } from '../peers/client.ts';
+import type { Position } from '../volumes/move/format.ts';
+import type { VolumeMover } from '../volumes/move/mover.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { serveArchiveGet, serveArchivePut, serveArchiveStat } from './archive.ts';
 import { serveAttach } from './attach.ts';
@@ -18,6 +21,7 @@ import type { ImageCollector } from '../images/collector.ts';
 import { serveImageList, serveImageLoad, serveImagePrune, serveImageRemove } from './images.ts';
 import { serveLogs } from './logs.ts';
 import { servePushBlob, servePushCommit, servePushState } from './pushes.ts';
+import { serveVolumeDiscard, serveVolumeOffer, serveVolumeReceive } from './moves.ts';
 import { serveVolumeCreate, serveVolumeList, serveVolumeRemove, serveVolumeUsage } from './volumes.ts';
 
 export interface StreamContext {
@@ -30,6 +34,9 @@ export interface StreamContext {
   /** null: this host collects no images. */
   readonly collector: Pick<ImageCollector, 'prune'> | null;
   readonly volumes: Volumes;
+  readonly mover: VolumeMover;
+  /** A volume's tree from another node. */
+  fetchVolume(peer: PeerAddress, name: string, move: string, from: Position, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Where images come from that other nodes have; null: not from there. */
   readonly peers: PeerSources | null;
   readonly clock: Clock;
@@ -95,6 +102,12 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveVolumeUsage(stream, params, context);
     case 'volume-create':
       return serveVolumeCreate(stream, params, context);
+    case 'volume-offer':
+      return serveVolumeOffer(stream, params, context);
+    case 'volume-receive':
+      return serveVolumeReceive(stream, params, context);
+    case 'volume-discard':
+      return serveVolumeDiscard(stream, params, context);
     default:
       throw new TsorchError('unsupported', `this agent knows no ${JSON.stringify(request.kind)} streams`, { hint: 'update the node' });
   }

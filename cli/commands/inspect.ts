@@ -8,6 +8,7 @@ import type { Io } from '../io.ts';
 import { showValue } from '../output/format.ts';
 import { command, formatOption, withClient, type FormatOptions } from './command.ts';
 import { findObject } from './objects.ts';
+import { getVolume } from './volumes.ts';
 
 const kinds = ['stack', 'service', 'pod', 'node', 'volume', 'secret', 'config'] as const;
 type Kind = (typeof kinds)[number];
@@ -45,6 +46,7 @@ async function inspect(client: ApiClient, kind: Kind, name: string): Promise<unk
       return { ...stack, services: await client.get<ServiceListItem[]>('/v1/services', { stack: name }) };
     }
     case 'volume':
+      return getVolume(client, name);
     case 'secret':
     case 'config':
       return findObject(client, kind, name);

@@ -53,7 +53,8 @@ export const volumeColumns: readonly Column<VolumeListItem>[] = [
   { head: 'NAME', cell: (volume) => volume.name },
   { head: 'STACK', cell: (volume) => volume.stack ?? '-' },
   { head: 'DRIVER', cell: (volume) => volume.driver },
-  { head: 'NODE', cell: (volume) => volume.node ?? '-' },
+  { head: 'NODE', cell: (volume) => volume.node ?? (volume.nodes.length > 0 ? volume.nodes.join(',') : '-') },
+  { head: 'STATE', cell: (volume) => volume.state },
   { head: 'USED BY', cell: (volume) => volume.usedBy.join(',') },
 ];
 

@@ -1,27 +1,19 @@
-/** Volumes, secrets and configs: `ls`, `inspect`, `rm`. */
+/** Secrets and configs: `ls`, `inspect`, `rm`. */
 import type { Command } from 'commander';
-import type { FileObjectListItem, VolumeListItem } from '../../model/api.ts';
+import type { FileObjectListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { segment, type ApiClient } from '../client.ts';
 import { print, type Io } from '../io.ts';
 import { showList, showValue } from '../output/format.ts';
 import type { Column } from '../output/table.ts';
-import { command, formatOption, group, withClient, type FormatOptions, type GlobalOptions } from './command.ts';
-import { fileObjectColumns, volumeColumns } from './lists.ts';
-
-export function volumeCommand(io: Io): Command {
-  return group('volume', 'deal with volumes: ls, inspect, rm', [
-    listCommand<VolumeListItem>(io, 'volume', volumeColumns),
-    inspectCommand(io, 'volume'),
-    removeCommand(io, 'volume', 'remove volumes and the data in them'),
-  ]);
-}
+import { command, formatOption, withClient, type FormatOptions, type GlobalOptions } from './command.ts';
+import { fileObjectColumns } from './lists.ts';
 
 export function fileObjectCommands(io: Io, kind: 'secret' | 'config'): readonly Command[] {
   return [listCommand<FileObjectListItem>(io, kind, fileObjectColumns), inspectCommand(io, kind), removeCommand(io, kind, `remove ${kind}s that no service uses`)];
 }
 
-type Kind = 'volume' | 'secret' | 'config';
+type Kind = 'secret' | 'config';
 
 function listCommand<T>(io: Io, kind: Kind, columns: readonly Column<T>[]): Command {
   return command('ls', `list ${kind}s`, [`tsorch ${kind} ls`])
@@ -30,15 +22,15 @@ function listCommand<T>(io: Io, kind: Kind, columns: readonly Column<T>[]): Comm
 }
 
 function inspectCommand(io: Io, kind: Kind): Command {
-  return command('inspect', `show a ${kind}`, [`tsorch ${kind} inspect voting_${kind === 'volume' ? 'db-data' : 'password'}`])
+  return command('inspect', `show a ${kind}`, [`tsorch ${kind} inspect voting_password`])
     .argument('<name>')
     .addOption(formatOption('json').choices(['json', 'yaml']))
     .action((name: string, options: FormatOptions) => withClient(io, options, async (client) => showValue(io, options.format, await findObject(client, kind, name))));
 }
 
 /** The API lists these kinds only; one of them is picked here. */
-export async function findObject(client: ApiClient, kind: Kind, name: string): Promise<VolumeListItem | FileObjectListItem> {
-  const found = (await client.get<(VolumeListItem | FileObjectListItem)[]>(`/v1/${kind}s`)).find((object) => object.name === name);
+export async function findObject(client: ApiClient, kind: Kind, name: string): Promise<FileObjectListItem> {
+  const found = (await client.get<FileObjectListItem[]>(`/v1/${kind}s`)).find((object) => object.name === name);
   if (!found) throw new TsorchError('not-found', `no ${kind} named ${name}`, { hint: `\`tsorch ${kind} ls\` lists them` });
   return found;
 }

@@ -135,7 +135,7 @@ async function agent({ args, manifests, identity }: Setting, log: Log, signal: A
     const running = await runAgent({
       ...options, labels: engineLabels(containerd), version: ownVersion(), nodeLabels: args.labels, ...(args.genericResource ? { generic: genericResources(args.genericResource) } : {}), ...(manifests ? { manifests } : {}),
       ...(identity ? { master: { address: identity.current.grpc, credentials: () => identity.channelCredentials() } } : {}),
-      ...(identity && peers ? { peering: { blobs, identity, sources: peers, ...(await peeringOf(args, options.address)) } } : {}),
+      ...(identity && peers && client ? { peering: { blobs, identity, sources: peers, client, ...(await peeringOf(args, options.address)) } } : {}),
     });
     await running.done;
   } finally {

@@ -17,6 +17,7 @@ import { resolveImages } from '../images/resolve.ts';
 import { ApplySchema } from './schema/stack.ts';
 import { suggest } from './suggest.ts';
 import { manifestHint } from './targets.ts';
+import type { VolumeWork } from '../volumes/work.ts';
 import { removeVolumes } from './volumes.ts';
 import { podsByService, serviceItem, stackItem, type ViewInput } from './views.ts';
 
@@ -25,7 +26,7 @@ type ApplyRoute = Name & { Body: ApplyRequest; Querystring: { resolve?: ResolveM
 const applyQuery = Type.Object({ resolve: Type.Optional(Type.Union([Type.Literal('always'), Type.Literal('changed'), Type.Literal('never')])) });
 const removeQuery = Type.Object({ volumes: Type.Optional(Type.String()) });
 
-export function stackRoutes(app: FastifyInstance, context: Context, view: () => ViewInput, planner: Planner): void {
+export function stackRoutes(app: FastifyInstance, context: Context, view: () => ViewInput, planner: Planner, work: VolumeWork): void {
   const { world } = context;
   const { maps } = world;
 
@@ -95,7 +96,7 @@ export function stackRoutes(app: FastifyInstance, context: Context, view: () => 
     });
     // Waits for pods to end: others may apply meanwhile.
     const wanted = request.query.volumes === 'true' ? volumes : [];
-    if (wanted.length > 0) await removeVolumes(context, wanted);
+    if (wanted.length > 0) await removeVolumes(context, work, wanted);
     return { stack: name, services, volumes: wanted };
   });
 }

@@ -22,11 +22,14 @@ import { stackRoutes } from './stacks.ts';
 import { tokenRoutes, type Trust } from './tokens.ts';
 import type { ViewInput } from './views.ts';
 import { volumeRoutes } from './volumes.ts';
+import { fileObjectRoutes } from './file-objects.ts';
+import type { VolumeWork } from '../volumes/work.ts';
 import { watchRoutes } from './watch.ts';
 
 export interface ApiOptions {
   readonly context: Context;
   readonly planner: Planner;
+  readonly work: VolumeWork;
   readonly trust: Trust;
   readonly tls: Credentials;
   readonly identify: (socket: TLSSocket) => Identity | null;
@@ -44,17 +47,18 @@ export interface Api {
 }
 
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { context, planner, trust } = options;
+  const { context, planner, trust, work } = options;
   const view = (): ViewInput => ({ maps: context.world.maps, stateOf: (node) => context.liveness.state(node), pending: planner.pending.all });
   const app = await createServer({ tls: options.tls, identify: options.identify, log: context.log.child('api'), version: options.version }, (server) => {
     server.get('/v1/version', { schema: { summary: 'Versions, and whether this master leads' } }, async (): Promise<VersionInfo> => ({
       version: options.version, api: 'v1', cluster: context.world.get('cluster', 'config')?.id ?? '', leader: context.leadership.current !== null,
     }));
-    stackRoutes(server, context, view, planner);
+    stackRoutes(server, context, view, planner, work);
     serviceRoutes(server, context, view);
     podRoutes(server, context, view, planner.pending);
     nodeRoutes(server, context, view);
-    volumeRoutes(server, context);
+    volumeRoutes(server, context, planner, work);
+    fileObjectRoutes(server, context);
     imageRoutes(server, context);
     pushRoutes(server, context);
     tokenRoutes(server, context, trust, options.grpcPort, () => nextSubnet(context.world.maps));

@@ -88,7 +88,7 @@ export function* walk(root: string): Generator<Walked> {
 function* walkDirectory(fd: number, path: string, device: bigint, names: Map<string, string>): Generator<Walked> {
   try {
     const base = Buffer.from(`/proc/self/fd/${fd}/`);
-    const found = fs.readdirSync(Buffer.concat([base, Buffer.from('.')]), { encoding: 'buffer' }).sort(Buffer.compare);
+    const found = fs.readdirSync(Buffer.concat([base, Buffer.from('.')]), { encoding: 'buffer' }).sort((a, b) => Buffer.compare(a, b));
     for (const name of found) {
       const file = Buffer.concat([base, name]);
       const stat = fs.lstatSync(file, { bigint: true });

@@ -49,8 +49,8 @@ export const pods: readonly PodListItem[] = [
 ];
 
 export const volumes: readonly VolumeListItem[] = [
-  { name: 'voting_data', stack: 'voting', driver: 'local', node: 'node-1', usedBy: ['voting_db'] },
-  { name: 'scratch', stack: null, driver: 'local', node: null, usedBy: [] },
+  { name: 'voting_data', stack: 'voting', driver: 'local', node: 'node-1', usedBy: ['voting_db'], nodes: [], labels: { tier: 'gold' }, state: 'ready', createdAt: fixedNow },
+  { name: 'scratch', stack: null, driver: 'local', node: null, usedBy: [], nodes: ['node-1', 'node-2'], labels: {}, state: 'ready', createdAt: null },
 ];
 
 export const secrets: readonly FileObjectListItem[] = [{ name: 'voting_password', digest: `sha256:${'0123456789abcdef'.repeat(4)}`, size: 24, usedBy: ['voting_db'] }];
