@@ -63,6 +63,9 @@ const leaseMs = 24 * 3600_000;
 export class ContainerdImages implements Images {
   readonly #client: ContainerdClient;
   readonly #clock: Clock;
+  /** Pulls under way, and leases being given up, by lease. */
+  readonly #users = new Map<string, number>();
+  readonly #giving = new Map<string, Promise<void>>();
   readonly #log: Log;
   readonly #snapshotter: string;
   readonly #runDir: string;
@@ -283,18 +286,35 @@ export class ContainerdImages implements Images {
     }
   }
 
-  /** What an attempt that failed has got stays for the next one, unless there is no use in a next one. */
+  /**
+   * What an attempt that failed has got stays for the next one, unless there is no use in a next one. Pulls of one image at the same
+   * time share the lease, so the last of them gives it up.
+   */
   async #underLasting<T>(id: string, task: (lease: string) => Promise<T>): Promise<T> {
-    await this.#ensureLease(id);
+    await this.#giving.get(id);
+    this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
     let keep = false;
     try {
+      await this.#ensureLease(id);
       return await task(id);
     } catch (error) {
       keep = isTransient(error) || isCode(error, 'aborted');
       throw error;
     } finally {
-      if (!keep) await this.#dropLease(id);
+      const others = (this.#users.get(id) ?? 1) - 1;
+      if (others > 0) this.#users.set(id, others);
+      else {
+        this.#users.delete(id);
+        if (!keep) await this.#giveUp(id);
+      }
     }
+  }
+
+  /** Whoever begins meanwhile waits for it: the lease would be taken from under its hands. */
+  async #giveUp(id: string): Promise<void> {
+    const going = this.#dropLease(id).finally(() => this.#giving.delete(id));
+    this.#giving.set(id, going);
+    await going;
   }
 
   async #ensureLease(id: string): Promise<void> {

@@ -212,7 +212,7 @@ describe('images and volumes', () => {
 
   test('volumes', async () => {
     await fs.mkdir(`${host.directory}/state/volumes/data/_data`, { recursive: true });
-    expect(await collect(await master.open('volume-list', {}))).toMatchObject([{ $case: 'message', value: '["data"]' }, { $case: 'done' }]);
+    expect(await collect(await master.open('volume-list', {}))).toMatchObject([{ $case: 'message', value: expect.stringContaining('"name":"data"') }, { $case: 'done' }]);
     expect(await collect(await master.open('volume-rm', { name: '../../x' }))).toMatchObject([{ $case: 'error', value: { code: 'invalid' } }]);
     expect(await collect(await master.open('volume-rm', { name: 'data' }))).toEqual([{ $case: 'done', value: 0 }]);
     expect(await fs.readdir(`${host.directory}/state/volumes`)).toEqual([]);
