@@ -15,8 +15,8 @@ die() {
 # A program, and the Debian package that brings it. Looked for by program: docker.io's and Docker's own containerd serve as well.
 runtime_programs='containerd:containerd crun:crun runc:runc etcd:etcd-server ip:iproute2 nft:nftables ps:procps nsenter:util-linux tini:tini busybox:busybox-static'
 
-# What only tests need: a registry to pull from.
-test_programs='docker-registry:docker-registry'
+# What only tests need: a registry to pull from, a look into etcd.
+test_programs='docker-registry:docker-registry etcdctl:etcd-client'
 
 # What regenerating the committed files needs.
 ci_programs='protoc:protobuf-compiler clang:clang'

@@ -16,11 +16,14 @@ export function layersAreGone(error: unknown): boolean {
   return missing.test(error instanceof Error ? error.message : '');
 }
 
-/** The error for people; `not-found`, so that the image is looked for anew. Layers that other containers use stay as they are. */
+/** The error for people; `not-found`, so that the image is looked for anew, `unavailable` when nothing is broken. Layers that other containers use stay as they are. */
 export async function dropBrokenLayers(context: RuntimeContext, image: ImageHandle, cause: unknown): Promise<TsorchError> {
   const { client, snapshotter, log } = context;
   const chain = await chainOf(context, image.chainId);
-  const broken = chain.slice(0, (await lowestBroken(context, chain)) + 1);
+  const lowest = await lowestBroken(context, chain);
+  // All there: containerd was interrupted while it mounted them, and may be asked again.
+  if (lowest < 0 && chain.length > 0) return new TsorchError('unavailable', `the layers of ${image.reference} could not be mounted`, { cause });
+  const broken = chain.slice(0, lowest + 1);
   for (const key of broken) {
     try {
       await client.call(SnapshotsService.remove, { snapshotter, key });
