@@ -16,7 +16,7 @@ import { defaultSnapshotter } from '../runtime/containerd.ts';
 import { hostPlatform, isEmulated } from '../runtime/host.ts';
 import { orNothing } from '../runtime/context.ts';
 import type { ImageHandle, ImageRecord, Images, PullOptions } from '../runtime/port.ts';
-import { readArchive } from './archive.ts';
+import { readArchive } from '../../lib/oci/archive.ts';
 import { ContentStore } from './content.ts';
 import { copyUp } from './copy-up.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';

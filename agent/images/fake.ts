@@ -7,7 +7,7 @@ import { TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import { hostArch, hostPlatform } from '../runtime/host.ts';
 import type { ImageConfig, ImageHandle, ImageRecord, Images, PullOptions } from '../runtime/port.ts';
-import { readArchive } from './archive.ts';
+import { readArchive } from '../../lib/oci/archive.ts';
 import { type BlobStore, chunks } from './blobs.ts';
 import { chainIds, type ImageDocument, parseImage } from './document.ts';
 import { Downloads } from './downloads.ts';

@@ -8,10 +8,10 @@
  *                                     └───────────────────────────┘
  * ```
  */
-import { createHash } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
 import { Loop } from '../../lib/loop.ts';
 import type { Log } from '../../lib/log.ts';
+import { sha256 } from '../../lib/oci/manifest.ts';
 import { overlaps } from '../../model/allocate/cidr.ts';
 import type { PodStatus, StaticPod } from '../../model/pod.ts';
 import type { Pods } from '../pods/pods.ts';
@@ -252,8 +252,4 @@ function after(locals: readonly LocalPod[], { drain, remove }: Decision, create:
     assignment, removed: false, status: { id: assignment.pod.id, node: assignment.pod.node ?? '', phase: 'assigned', ready: false, message: '', restarts: 0, since: 0, containers: [] },
   }));
   return [...changed, ...made];
-}
-
-function sha256(text: string): string {
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import { TsorchError } from '../../model/errors.ts';
 import type { MountSpec } from '../../model/spec.ts';
 import type { ResolvedMount } from '../runtime/port.ts';
-import { isMissing } from '../state.ts';
+import { isThere } from '../state.ts';
 import type { Mounter } from './mounter.ts';
 import { safePath } from './names.ts';
 
@@ -25,14 +25,4 @@ async function checkPropagation(source: string, wanted: BindMount['propagation']
   const on = mounter.mountOf(await fs.realpath(source));
   if (on === undefined || on.propagation === 'shared' || (wanted.endsWith('slave') && on.propagation === 'slave')) return;
   throw new TsorchError('invalid', `${source} is on the mount ${on.target}, which is not shared, so propagation cannot be ${wanted}`, { hint: `run mount --make-rshared ${on.target} on that node` });
-}
-
-async function isThere(file: string): Promise<boolean> {
-  try {
-    await fs.stat(file);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
 }

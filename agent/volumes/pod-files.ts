@@ -6,7 +6,7 @@ import { TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import { gatewayAddress } from '../network/port.ts';
 import type { ResolvedMount } from '../runtime/port.ts';
-import { isMissing } from '../state.ts';
+import { isMissing, isThere } from '../state.ts';
 import type { Mounter } from './mounter.ts';
 import { safeName, safePath } from './names.ts';
 import { nameFiles } from './network-files.ts';
@@ -84,16 +84,6 @@ export class PodFiles {
 
   #file(podId: string, kind: 'secret' | 'config', index: number): string {
     return path.join(this.#directory(podId), `${kind}s`, String(index));
-  }
-}
-
-async function isThere(file: string): Promise<boolean> {
-  try {
-    await fs.access(file);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
   }
 }
 
