@@ -72,6 +72,11 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
   return new ContainerdRuntime(context, options.parallel ?? Math.max(4, 2 * availableParallelism()));
 }
 
+/** The OCI runtime's words for a container that is past its start, which only crun's or runc's own state knows of. */
+function ranBefore(error: unknown): boolean {
+  return error instanceof TsorchError && /exec\.fifo.*: No such file or directory|cannot start an already running container/.test(error.message);
+}
+
 export class ContainerdRuntime implements Runtime {
   readonly context: RuntimeContext;
   readonly #creates: Limit;
@@ -106,6 +111,11 @@ export class ContainerdRuntime implements Runtime {
       // Started before, by a call whose answer was lost.
       const reply = await client.call(TasksService.get, { containerId, execId: '' });
       if (reply.process && reply.process.status !== Status.CREATED && reply.process.status !== Status.UNKNOWN) return;
+      const known = await knownContainer(this.context, id);
+      if (known && reply.process && ranBefore(error)) {
+        known.startedUnseen = true;
+        return;
+      }
       throw runtimeFailure(error, `container ${id}`);
     }
   }

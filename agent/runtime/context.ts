@@ -38,6 +38,8 @@ export interface Known {
   readonly assets?: Assets;
   /** An OOM kill was reported; the second sign of the same one is not. */
   oom: boolean;
+  /** It runs, and its shim does not know: it was killed, or called off, between the OCI runtime's start and its own note of it. */
+  startedUnseen?: true;
 }
 
 /** Things of a container's own that its removal takes away. Noted before they are made. */

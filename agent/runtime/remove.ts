@@ -1,7 +1,7 @@
 /** Removes a container with all that belongs to it. Safe to repeat: the record goes last, and says that there is more to do. */
-import { unlink } from 'node:fs/promises';
+import { mkdir, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { failpoint } from '../../lib/failpoint.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
@@ -75,11 +75,23 @@ async function removeTask(context: RuntimeContext, containerId: string): Promise
       return;
     } catch (error) {
       if (isCode(error, 'not-found')) return;
+      const forgotten = deletedBefore(error, containerId);
+      if (forgotten !== null) await mkdir(forgotten, { recursive: true });
       // A shim that died just now: containerd is still cleaning up after it.
       if (attempt === 20 || (error instanceof TsorchError && error.code === 'timeout')) throw error;
       await clock.sleep(100);
     }
   }
+}
+
+/**
+ * The directory of the OCI runtime's own state, where crun has deleted the container already and its shim did not live to hear of it, or
+ * was told by a containerd that did not. containerd takes runc's words for that case as success, crun's it does not know, and would fail
+ * for ever; an empty directory in that place crun deletes without a complaint.
+ */
+function deletedBefore(error: unknown, containerId: string): string | null {
+  const path = error instanceof TsorchError ? /cannot open directory '(\/[^']+)': No such file or directory/.exec(error.message)?.[1] : undefined;
+  return path !== undefined && basename(path) === containerId ? path : null;
 }
 
 async function hasEnded({ client }: RuntimeContext, containerId: string): Promise<boolean> {

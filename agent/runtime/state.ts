@@ -10,7 +10,7 @@ export function containerState(context: RuntimeContext, known: Omit<Known, 'oom'
   const { pid } = process;
   switch (process.status) {
     case Status.CREATED:
-      return { id, podId, labels, state: 'created', pid };
+      return { id, podId, labels, state: known.startedUnseen ? 'running' : 'created', pid };
     case Status.RUNNING:
     case Status.PAUSED:
     case Status.PAUSING:

@@ -198,6 +198,7 @@ describe('crashes', () => {
     const failed = await starting;
     if (failed !== null) expect(failed.retryable, String(failed)).toBe(true);
     await insist(() => host.runtime.start(made.id));
+    expect((await host.runtime.list()).map((c) => [c.id, c.state])).toEqual([[made.id, 'running']]);
     const over = host.runtime.wait(made.id, forever);
     await writeFile(`/proc/${pid}/root/tmp/end`, '');
     expect((await over).code).toBe(3);
