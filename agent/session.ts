@@ -11,6 +11,7 @@ import type { NodeStatus } from '../model/node.ts';
 import { isFinal, type PodStatus, type StaticPod } from '../model/pod.ts';
 import { AgentsClient, type Assignments, type LocateReply, type LocateRequest, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
 import { Link } from './session-link.ts';
+import { Pace } from './session-pace.ts';
 
 export interface Master {
   /** `host:port`; of several the next is tried when one does not answer. */
@@ -48,7 +49,7 @@ export interface SessionOptions {
 const backoff = { first: 50, most: 2000 };
 /**
  * Statuses wait this long for others, but the first after a silence goes at once. What the leader or a client waits for, pods that
- * run, have ended or are gone, waits for the shorter time only.
+ * run, have ended or are gone, waits for the shorter time only, unless it comes in a burst.
  */
 const coalesceMs = { most: 50, urgent: 5 } as const;
 const locateMs = 10_000;
@@ -75,6 +76,7 @@ export class Session {
   readonly #gone = new Set<string>();
   readonly #goneBefore = new Set<string>();
   readonly #outbox: Loop;
+  readonly #pace = new Pace();
   readonly done: Promise<void>;
   #link: Link | undefined;
   /** The link whose master has said Welcome. */
@@ -99,6 +101,7 @@ export class Session {
   report(status: PodStatus): void {
     this.#statuses.set(status.id, status);
     this.#gone.delete(status.id);
+    this.#pace.moved(status, this.#options.clock.monotonic());
     if (status.phase === 'running' || isFinal(status.phase)) this.#beQuick();
     this.#outbox.mark();
   }
@@ -107,6 +110,7 @@ export class Session {
   gone(podId: string): void {
     this.#statuses.delete(podId);
     this.#gone.add(podId);
+    this.#pace.gone(podId);
     this.#beQuick();
     this.#outbox.mark();
   }
@@ -258,7 +262,7 @@ export class Session {
   async #pause(): Promise<void> {
     const { clock, signal } = this.#options;
     await clock.sleep(coalesceMs.urgent, signal).catch(() => {});
-    if (this.#urgent) return;
+    if (this.#urgent && !this.#pace.burst(clock.monotonic())) return;
     this.#hurry = new AbortController();
     await clock.sleep(coalesceMs.most - coalesceMs.urgent, AbortSignal.any([signal, this.#hurry.signal])).catch(() => {});
     this.#hurry = undefined;
@@ -266,7 +270,7 @@ export class Session {
 
   #beQuick(): void {
     this.#urgent = true;
-    this.#hurry?.abort();
+    if (!this.#pace.burst(this.#options.clock.monotonic())) this.#hurry?.abort('hurry');
   }
 
   #keepGone(): void {

@@ -76,16 +76,17 @@ export class Loop {
   #idle(ms: number | undefined): Promise<void> {
     const { clock, signal } = this.#options;
     return new Promise((resolve) => {
-      const timer = new AbortController();
+      const timer = ms === undefined ? undefined : new AbortController();
       const finish = () => {
         this.#wake = undefined;
         signal.removeEventListener('abort', finish);
-        timer.abort();
+        // Without a reason Node would make an error with a trace, for nobody.
+        timer?.abort('marked');
         resolve();
       };
       this.#wake = finish;
       signal.addEventListener('abort', finish, { once: true });
-      if (ms !== undefined) clock.sleep(ms, timer.signal).then(finish, () => {});
+      if (ms !== undefined) clock.sleep(ms, timer?.signal).then(finish, () => {});
     });
   }
 }
