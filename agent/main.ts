@@ -30,6 +30,7 @@ import type { Images, Runtime } from './runtime/port.ts';
 import { type Master, Session } from './session.ts';
 import { EpochFile } from './state-epoch.ts';
 import { HostNetwork } from './state-network.ts';
+import { Sampler } from './stats/sampler.ts';
 import { type StreamContext, serveStream } from './streams/serve.ts';
 import { safeName } from './volumes/names.ts';
 import { VolumeMover } from './volumes/move/mover.ts';
@@ -161,7 +162,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
-  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), collector: collector ?? null, volumes, mover, peers: peering?.sources ?? null, clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get(),
+  const streams: StreamContext = { pods, logs, runtime, images, imagesTold: () => inventory.told(), collector: collector ?? null, volumes, mover, peers: peering?.sources ?? null,
+    sampler: new Sampler({ pods, runtime, network: options.network, clock }), clock, log: log.child('stream'), signal, nodeName: () => network.nodeName || hostname, epoch: () => epoch.get(),
     fetchVolume: (peer, name, move, from, over) => peering?.client.volume(peer, { name, move, from }, over) ?? refusePeers(),
   };
   const status = (): NodeStatus => nodeStatus({ ...facts, volumeDrivers: drivers.current, isShortOfDisk: collector?.isShort === true }, network.vtepMac, blobPort);

@@ -74,6 +74,11 @@ export class FakePodNetwork implements PodNetwork {
     return [...this.kernel.pods].map(([id, ip]) => ({ id, ip })).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  async traffic(podId: string): Promise<{ readonly received: number; readonly sent: number } | null> {
+    this.#enter('traffic');
+    return (this.kernel.pods.get(podId) ?? null) === null ? null : { received: 0, sent: 0 };
+  }
+
   async teardown(): Promise<void> {
     this.#enter('teardown');
     this.kernel.pods.clear();

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs';
 import { hasErrno } from '../../lib/linux/libc.ts';
-import { deleteLinkGroup, listLinks, setLink } from '../../lib/linux/link.ts';
+import { deleteLinkGroup, linkTraffic, listLinks, setLink } from '../../lib/linux/link.ts';
 import { Batch, NetlinkSocket } from '../../lib/linux/netlink.ts';
 import { homeNetns } from '../../lib/linux/netns.ts';
 import { listRoutes, lookUpRoutes } from '../../lib/linux/route.ts';
@@ -142,6 +142,12 @@ export class LinuxPodNetwork implements PodNetwork {
         return { id, ip: (device !== undefined && addresses.get(device)) || null };
       });
     });
+  }
+
+  async traffic(podId: string): Promise<{ readonly received: number; readonly sent: number } | null> {
+    const counts = translate(`counting bytes of pod ${podId}`, () => linkTraffic(this.#open(), vethName(podId)));
+    // The host's end: what it sends is what the pod receives.
+    return counts ? { received: counts.sent, sent: counts.received } : null;
   }
 
   async teardown(): Promise<void> {

@@ -18,6 +18,8 @@ export interface PodNetwork {
   detach(podId: string): Promise<void>;
   /** Pods attached now, by what the kernel says. */
   list(): Promise<readonly { readonly id: string; readonly ip: string | null }[]>;
+  /** Bytes over the pod's interface so far; null when it has none. */
+  traffic(podId: string): Promise<{ readonly received: number; readonly sent: number } | null>;
   /** Removes all of it, for `leave` and `down`. */
   teardown(): Promise<void>;
 }

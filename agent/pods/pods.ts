@@ -187,6 +187,10 @@ export class Pods {
     }
   }
 
+  workers(): Iterable<PodWorker> {
+    return this.#workers.values();
+  }
+
   get(id: string): PodWorker | undefined {
     return this.#workers.get(id);
   }

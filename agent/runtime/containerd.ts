@@ -26,9 +26,11 @@ import { PodUsers } from './pod-users.ts';
 import { removeContainer } from './remove.ts';
 import { specJson } from './spec/oci.ts';
 import { resourceUpdate } from './spec/resources.ts';
+import type { CgroupUsage } from '../stats/parse.ts';
 import { sweepStaging } from './staging.ts';
 import { containerState } from './state.ts';
 import { stdinPath } from './task.ts';
+import { readUsage } from './usage.ts';
 import { waitForExit } from './wait.ts';
 import { type WatchHandlers, watchEvents } from './watch.ts';
 
@@ -163,6 +165,11 @@ export class ContainerdRuntime implements Runtime {
     }
     const known = await knownContainer(this.context, id);
     return [...warnings, ...(known ? await updateBlkio(layout, known.cgroup, blkio) : [])];
+  }
+
+  async usage(id: string): Promise<CgroupUsage | null> {
+    const known = await knownContainer(this.context, id);
+    return known && (await readUsage(this.context.layout, known.cgroup));
   }
 
   async users(podId: string): Promise<string> {

@@ -10,6 +10,7 @@ import type { ContainerSpec } from '../../model/spec.ts';
 import type { CreateRequest, ExecProcess, ExecRequest, ExitStatus, Runtime, RuntimeContainer } from './port.ts';
 import { containerArgs } from './spec/process.ts';
 import { SIGKILL } from './spec/signal.ts';
+import type { CgroupUsage } from '../stats/parse.ts';
 import type { WatchHandlers } from './watch.ts';
 
 export interface FakeBehaviour {
@@ -57,10 +58,13 @@ export class FakeRuntime implements Runtime {
   updateError: TsorchError | null = null;
   /** Pods that `release` was called for. */
   readonly released: string[] = [];
+  /** How often anybody asked what a container uses. */
+  usageReads = 0;
   readonly #options: FakeRuntimeOptions;
   readonly #containers = new Map<string, FakeContainer>();
   readonly #watchers = new Set<WatchHandlers>();
   readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #usage = new Map<string, CgroupUsage>();
   #nextPid = 1000;
 
   constructor(options: FakeRuntimeOptions) {
@@ -95,6 +99,11 @@ export class FakeRuntime implements Runtime {
   /** As after a gap in the event stream. */
   resync(): void {
     for (const watcher of this.#watchers) watcher.resync();
+  }
+
+  /** It has used so much by now. */
+  use(id: string, usage: Partial<CgroupUsage>): void {
+    this.#usage.set(id, { ...(this.#usage.get(id) ?? nothingUsed), ...usage });
   }
 
   limitsOf(id: string): ContainerSpec['limits'] {
@@ -248,6 +257,14 @@ export class FakeRuntime implements Runtime {
     return [];
   }
 
+  async usage(id: string): Promise<CgroupUsage | null> {
+    this.usageReads++;
+    const container = this.#containers.get(id);
+    if (container?.state !== 'running') return null;
+    const { memory = null, pids = null } = container.limits;
+    return { ...(this.#usage.get(id) ?? nothingUsed), memory: { used: this.#usage.get(id)?.memory.used ?? 0, limit: memory }, pids: { current: 1, limit: pids } };
+  }
+
   async users(podId: string): Promise<string> {
     return `/run/fake/userns/${podId}`;
   }
@@ -262,6 +279,8 @@ export class FakeRuntime implements Runtime {
     return container;
   }
 }
+
+const nothingUsed: CgroupUsage = { cpuNs: 0, memory: { used: 0, limit: null }, pids: { current: 0, limit: null }, block: { read: 0, written: 0 } };
 
 function view(container: FakeContainer): RuntimeContainer {
   const { request, state, pid, exit } = container;

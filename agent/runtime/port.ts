@@ -9,6 +9,7 @@ import type { BlobState } from '../../model/api.ts';
 import type { BlobDescriptor, HeldImage } from '../../model/image.ts';
 import type { BlobSource } from '../images/source.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
+import type { CgroupUsage } from '../stats/parse.ts';
 
 export interface Runtime {
   /** Every container of ours, with its state: what an agent adopts after its own or the runtime's restart. */
@@ -32,6 +33,8 @@ export interface Runtime {
   watch(handlers: { exit(id: string, status: ExitStatus): void; oom(id: string): void; resync(): void }, signal: AbortSignal): void;
   /** Live change of limits: what is absent is not limited any more. Returns what could not be had as asked for. */
   update(id: string, limits: ContainerSpec['limits'], blkio?: ContainerSpec['blkio']): Promise<readonly string[]>;
+  /** What a running container has used so far; null when it is gone. */
+  usage(id: string): Promise<CgroupUsage | null>;
   /**
    * Path of the pin of the pod's user namespace, for pods with a container that has `userns: private`: made when it is not there.
    * The pod's network namespace must belong to it. `unsupported` when this host cannot.

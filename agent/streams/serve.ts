@@ -3,11 +3,13 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { ArchiveStreamParams, AttachStreamParams, ExecStreamParams, LogsStreamParams, PortForwardStreamParams } from '../../model/api.ts';
 import { describeError, TsorchError } from '../../model/errors.ts';
+import type { StatsStreamParams } from '../../model/stats.ts';
 import type { AgentsClient, OpenStream } from '../../proto/gen/tsorch/node.ts';
 import type { LogStore } from '../logs/store.ts';
 import type { PeerSources } from '../peers/source.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { Images, Runtime } from '../runtime/port.ts';
+import type { Sampler } from '../stats/sampler.ts';
 import type { PeerAddress } from '../peers/client.ts';
 import type { Position } from '../volumes/move/format.ts';
 import type { VolumeMover } from '../volumes/move/mover.ts';
@@ -20,6 +22,7 @@ import { FrameStream } from './frames.ts';
 import type { ImageCollector } from '../images/collector.ts';
 import { serveImageList, serveImageLoad, serveImagePrune, serveImageRemove } from './images.ts';
 import { serveLogs } from './logs.ts';
+import { serveStats } from './stats.ts';
 import { servePushBlob, servePushCommit, servePushState } from './pushes.ts';
 import { serveVolumeDiscard, serveVolumeOffer, serveVolumeReceive } from './moves.ts';
 import { serveVolumeCreate, serveVolumeList, serveVolumeRemove, serveVolumeUsage } from './volumes.ts';
@@ -39,6 +42,8 @@ export interface StreamContext {
   fetchVolume(peer: PeerAddress, name: string, move: string, from: Position, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Where images come from that other nodes have; null: not from there. */
   readonly peers: PeerSources | null;
+  /** What containers use, read while somebody watches. */
+  readonly sampler: Sampler;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -80,6 +85,8 @@ function serve(request: OpenStream, stream: FrameStream, context: StreamContext)
       return serveArchivePut(stream, params as ArchiveStreamParams, context);
     case 'port-forward':
       return servePortForward(stream, params as PortForwardStreamParams, context);
+    case 'stats':
+      return serveStats(stream, params as StatsStreamParams, context);
     case 'image-load':
       return serveImageLoad(stream, context);
     case 'image-list':

@@ -5,7 +5,7 @@ import { Batch, NetlinkError, attributeText, attributes, netlinkFlag } from './n
 import type { NetlinkMessage, NetlinkSocket } from './netlink.ts';
 import { family, rtm } from './rtnetlink.ts';
 
-const ifla = { address: 1, name: 3, mtu: 4, link: 5, master: 10, state: 16, linkInfo: 18, afSpec: 26, group: 27, netnsFd: 28, extMask: 29, linkNetnsId: 37 } as const;
+const ifla = { address: 1, name: 3, mtu: 4, link: 5, master: 10, state: 16, linkInfo: 18, stats64: 23, afSpec: 26, group: 27, netnsFd: 28, extMask: 29, linkNetnsId: 37 } as const;
 /** Leaves the counters out of answers: they are most of their size. */
 const skipStatistics = 8;
 const info = { kind: 1, data: 2 } as const;
@@ -134,6 +134,16 @@ export function getLink(socket: NetlinkSocket, name: string): Link | undefined {
   const error = errors[0];
   if (error instanceof NetlinkError && error.errno !== constants.errno.ENODEV) throw error;
   return replies[0] && readLink(replies[0]);
+}
+
+/** Bytes over the device since it was made; undefined when there is none of that name. */
+export function linkTraffic(socket: NetlinkSocket, name: string): { readonly received: number; readonly sent: number } | undefined {
+  const { errors, replies } = socket.submit(ifinfo(new Batch(128).message(rtm.getLink), 0).string(ifla.name, name));
+  const error = errors[0];
+  if (error instanceof NetlinkError && error.errno !== constants.errno.ENODEV) throw error;
+  const counts = replies[0] && attributes(replies[0].data, 16).get(ifla.stats64);
+  // struct rtnl_link_stats64: packets in, packets out, bytes in, bytes out.
+  return counts && { received: Number(counts.readBigUInt64LE(16)), sent: Number(counts.readBigUInt64LE(24)) };
 }
 
 /** All links, or those of a kind. */

@@ -65,6 +65,7 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
     const { netns } = await network.attach({ id: 'none', ip: null });
     expect(await network.attach({ id: 'none', ip: null })).toEqual({ netns });
     expect(await network.list()).toContainEqual({ id: 'none', ip: null });
+    expect(await network.traffic('none')).toBeNull();
     await network.detach('none');
     expect(await network.list()).not.toContainEqual({ id: 'none', ip: null });
   });
@@ -77,6 +78,8 @@ describe.each(Object.keys(subjects))('pod network: %s', (name) => {
     expect(await network.attach({ id: 'b', ip: '10.32.1.8' })).toEqual({ netns });
     await network.attach({ id: 'a', ip: '10.32.1.7' });
     expect(await network.list()).toEqual([{ id: 'a', ip: '10.32.1.7' }, { id: 'b', ip: '10.32.1.8' }]);
+    expect(await network.traffic('a')).toEqual({ received: expect.any(Number) as number, sent: expect.any(Number) as number });
+    expect(await network.traffic('never-was')).toBeNull();
     await network.detach('b');
     await network.detach('b');
     await network.detach('never-was');

@@ -48,6 +48,7 @@ export class RemoteNetwork implements PodNetwork {
   attach = (pod: { id: string; ip: string }) => this.#call('attach', pod) as Promise<{ netns: string }>;
   detach = (podId: string) => this.#call('detach', podId) as Promise<void>;
   list = () => this.#call('list', undefined) as Promise<{ id: string; ip: string | null }[]>;
+  traffic = (podId: string) => this.#call('traffic', podId) as Promise<{ received: number; sent: number } | null>;
   teardown = () => this.#call('teardown', undefined) as Promise<void>;
 
   /** Attaches and detaches these without end; resolves when it has begun. */

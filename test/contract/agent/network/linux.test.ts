@@ -58,6 +58,10 @@ describe('between hosts', () => {
     await ping(a, host);
     await ping(host, b);
     expect(await transfer(a.pin, b.pin, b.address, 4_000_000)).toBe(4_000_000);
+    // What one has sent the other has received, headers on top.
+    const [from, to] = await Promise.all([h1.network.traffic('a'), h1.network.traffic('b')]);
+    expect([from?.sent, to?.received].map((bytes) => Math.round((bytes ?? 0) / 1e6))).toEqual([4, 4]);
+    expect(to?.sent).toBeLessThan(1_000_000);
   });
 
   it('`auto` routes plainly on the link and tunnels beyond the router', async () => {
@@ -272,7 +276,8 @@ describe('one host', () => {
     await host.prepare();
     await host.network.attach({ id: 'a', ip: '10.32.1.7' });
     await reach('10.32.1.7', pin);
-    expect(inside()).toBe(healthy);
+    // What the kernel says of a link's state follows a little after it works.
+    await expect.poll(inside, { timeout: 5000 }).toBe(healthy);
     expect(await host.network.list()).toEqual([{ id: 'a', ip: '10.32.1.7' }]);
     expect(run(host.netns, 'ip', 'route', 'show', 'proto', '116', 'scope', 'link')).toBe(`10.32.1.7 dev ${vethName('a')} \n`);
   });
