@@ -32,7 +32,11 @@
  * | GET /v1/watch | → server-sent events: `{ kind: 'stack'\|'service'\|'pod'\|'node', type: 'put'\|'delete', id, value? }`; starts with everything, then `{ kind: 'synced' }` |
  * | GET /v1/logs?target=&container=&stream=&previous=&follow=&tail=&since=&until= | → one JSON LogLine per line, streamed (application/x-ndjson); bytes as they were for who accepts `application/vnd.tsorch.log-chunks` (model/log-chunk.ts); `target` may be repeated |
  * | POST /v1/logs | LogsRequest → the same, from where a reader was cut off |
- * | GET /v1/exec (WebSocket) | query: ExecQuery as JSON in `q`; then frames, see ExecFrame |
+ * | GET /v1/stats?target=&stack=&service=&node= | → Stats (model/stats.ts); with `follow=true&every=<ms>` server-sent events of it |
+ * | GET /v1/exec, /v1/attach, /v1/port-forward (WebSocket) | query: ExecQuery, AttachQuery, PortForwardQuery as JSON in `q`; then frames, see execChannel |
+ * | GET /v1/archive/stat?target=&container=&path=&follow= | → FileStat |
+ * | GET /v1/archive?target=&container=&path=&follow=&as= | → a tar stream, whole unless the trailer `x-tsorch-error` says otherwise |
+ * | PUT /v1/archive?target=&container=&path=&owners= (tar body) | → ArchiveResult |
  * | GET /v1/images?node= | → ImageListItem[] |
  * | POST /v1/images/push | PushRequest → PushPlan: what of the images the cluster lacks, and where it goes |
  * | PUT /v1/images/blobs/:digest?push=&node=&size=&offset=&encoding=zstd (bytes from the offset on, in that encoding) | → BlobState |

@@ -59,10 +59,6 @@ export async function createServer(options: ServerOptions, install: (app: Fastif
     if (schema?.summary !== undefined) schema.hide = false;
   });
   plain.addHook('onRequest', async (request) => authorize(request, options.identify));
-  // The plugin hides its routes from the document.
-  plain.addHook('onRoute', ({ schema }) => {
-    if (schema?.summary !== undefined) schema.hide = false;
-  });
   plain.addHook('onRequest', async (request, reply) => limitBodyTime(request, reply.raw));
   install(plain);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -19,6 +19,7 @@ import { renewRoutes } from './renew.ts';
 import { createServer, secureContext } from './server.ts';
 import { serviceRoutes } from './services.ts';
 import { stackRoutes } from './stacks.ts';
+import { statsRoutes } from './stats.ts';
 import { tokenRoutes, type Trust } from './tokens.ts';
 import type { ViewInput } from './views.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -66,6 +67,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     logsRoutes(server, context);
     execRoutes(server, context);
     archiveRoutes(server, context);
+    statsRoutes(server, context, view);
     watchRoutes(server, context, view);
   });
   const colon = options.listen.lastIndexOf(':');

@@ -8,11 +8,13 @@ import { TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import type { NodeStatus } from '../../model/node.ts';
 import type { PodStatus, StaticPod } from '../../model/pod.ts';
+import type { AgentStats } from '../../model/stats.ts';
 
 /** Of one status: many of them share a commit. */
 const mostBytes = 65_536;
 /** A thousand names, a thousand layers. */
 const mostImageBytes = 1 << 20;
+const mostStatsBytes = 4 << 20;
 
 const text = Type.String({ maxLength: 4096 });
 const amount = Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -57,6 +59,22 @@ const heldImage = Compile(Type.Object({
   target: Type.Object(blob), names: Type.Array(Type.Object({ name: text, since: Type.Number(), from: Type.Optional(Type.Union([Type.Literal('archive'), Type.Literal('registry')])) }), { maxItems: 1000 }), config: digest, size: amount,
   documents: Type.Array(digest, { maxItems: 100 }), layers: Type.Array(Type.Object({ ...blob, diffId: digest, here: Type.Boolean() }), { maxItems: 1000 }),
 }));
+
+const limit = Type.Union([amount, Type.Null()]);
+const agentStats = Compile(Type.Object({
+  host: Type.Object({ cpus: amount, memory: amount }),
+  containers: Type.Array(Type.Object({
+    podId: name, container: name, attempt: amount, cpu: Type.Object({ percent: limit, seconds: amount }), memory: Type.Object({ used: amount, limit }), pids: Type.Object({ current: amount, limit }),
+    block: Type.Object({ read: amount, written: amount }), network: Type.Union([Type.Object({ received: amount, sent: amount }), Type.Null()]),
+  }), { maxItems: 10_000 }),
+}));
+
+/** What this node uses. Throws `invalid`. */
+export function decodeAgentStats(json: string, node: string): AgentStats {
+  const value = parse(json, mostStatsBytes);
+  if (!agentStats.Check(value)) throw new TsorchError('invalid', `what node ${node} says of its use makes no sense`);
+  return value as AgentStats;
+}
 
 /** An image of a node. Throws `invalid`. */
 export function decodeHeldImage(json: string): HeldImage {

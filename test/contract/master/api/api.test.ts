@@ -26,13 +26,15 @@ export function stack(name: string, changes: Partial<StackSpec> = {}): StackSpec
 }
 
 describe('who may do what', () => {
-  const reads = ['/v1/version', '/v1/openapi.json', '/v1/stacks', '/v1/services', '/v1/pods', '/v1/nodes', '/v1/volumes', '/v1/secrets', '/v1/configs', '/v1/tokens', '/v1/events'] as const;
+  const reads = ['/v1/version', '/v1/openapi.json', '/v1/stacks', '/v1/services', '/v1/pods', '/v1/nodes', '/v1/volumes', '/v1/secrets', '/v1/configs', '/v1/tokens', '/v1/events', '/v1/stats'] as const;
+  /** They reach into containers. */
+  const handsOn = [['GET', '/v1/archive?target=none&path=/'], ['GET', '/v1/archive/stat?target=none&path=/'], ['PUT', '/v1/archive?target=none&path=/']] as const;
   const writes = [
     ['PUT', '/v1/stacks/shop'], ['POST', '/v1/stacks/shop/plan'], ['DELETE', '/v1/stacks/shop'], ['POST', '/v1/services/shop_web/scale'], ['POST', '/v1/services/shop_web/rollback'],
     ['POST', '/v1/services/shop_web/restart'], ['PATCH', '/v1/nodes/alpha'], ['DELETE', '/v1/nodes/alpha'], ['DELETE', '/v1/volumes/v'], ['POST', '/v1/tokens'], ['DELETE', '/v1/tokens/t'],
     ['PUT', '/v1/images'], ['DELETE', '/v1/images/a:1'],
   ] as const;
-  const everything = [...reads.map((path) => ['GET', path] as const), ...writes];
+  const everything = [...reads.map((path) => ['GET', path] as const), ...handsOn, ...writes];
 
   it.each(everything)('%s %s: nobody without a certificate, and no node', async (method, path) => {
     expect(await lab.fails(method, path, { as: null })).toMatchObject({ status: 401, error: { code: 'unauthenticated', hint: expect.stringContaining('login') as string } });
@@ -44,7 +46,7 @@ describe('who may do what', () => {
     expect((await lab.call('GET', path, { as: viewer })).status).toBe(200);
   });
 
-  it.each(writes)('a viewer may not %s %s', async (method, path) => {
+  it.each([...handsOn, ...writes])('a viewer may not %s %s', async (method, path) => {
     expect(await lab.fails(method, path, { as: viewer })).toMatchObject({ status: 403 });
   });
 
@@ -52,7 +54,7 @@ describe('who may do what', () => {
     for (const path of ['/v1/enrol/../nodes', '/v1/nodes?x=/v1/enrol', '//v1/enrol', '/v1/enrol/', '/v1/enrol%2f..%2fnodes', '/v1/ENROL', '/v1/nodes#/v1/enrol', '/v1/nodes;/v1/enrol']) {
       expect((await lab.call('GET', path, { as: null })).status, path).not.toBe(200);
     }
-    for (const path of ['/v1/exec/', '//v1/exec?q=%7B%7D', '/v1/%65xec?q=%7B%7D', '/V1/exec?q=%7B%7D']) {
+    for (const path of ['/v1/exec/', '//v1/exec?q=%7B%7D', '/v1/%65xec?q=%7B%7D', '/V1/exec?q=%7B%7D', '/v1/%61rchive?target=none&path=/', '/v1/archive/?target=none&path=/', '/v1/archive/%73tat?target=none&path=/', '/v1/stats/../archive?target=none&path=/']) {
       expect((await lab.call('GET', path, { as: viewer })).status, path).not.toBe(200);
     }
   });
@@ -64,16 +66,20 @@ describe('who may do what', () => {
     expect(await lab.fails('POST', '/v1/renew', { as: node, body: { csr: 'x' } })).toMatchObject({ status: 400, error: { code: 'invalid' } });
   });
 
-  it('exec is for administrators, also when its path is spelled another way', async () => {
-    const q = encodeURIComponent(JSON.stringify({ target: 'none', argv: ['sh'], env: {}, tty: false, stdin: false }));
+  it.each([
+    ['exec', { target: 'none', argv: ['sh'], env: {}, tty: false, stdin: false }, ['/v1/exec', '/v1/%65xec', '/v1/exe%63']],
+    ['attach', { target: 'none', stdin: true }, ['/v1/attach', '/v1/%61ttach', '/v1/attac%68']],
+    ['port-forward', { target: 'none', port: 80, protocol: 'tcp' }, ['/v1/port-forward', '/v1/port%2Dforward', '/v1/%70ort-forward']],
+  ] as const)('%s is for administrators, also when its path is spelled another way', async (_name, asked, paths) => {
+    const q = encodeURIComponent(JSON.stringify(asked));
     const open = (as: Credentials | null, path: string) => new Promise<number | 'open'>((resolve) => {
       const socket = new WebSocket(`wss://127.0.0.1:${lab.serving.apiPort}${path}?q=${q}`, { ca: lab.trust.ca, ...(as ? { cert: as.cert, key: as.key } : {}) });
       socket.on('open', () => { resolve('open'); socket.close(); });
       socket.on('unexpected-response', (_request, response) => { resolve(response.statusCode ?? 0); socket.terminate(); });
       socket.on('error', () => {});
     });
-    expect(await open(lab.admin, '/v1/exec')).toBe('open');
-    for (const path of ['/v1/exec', '/v1/%65xec', '/v1/exe%63']) {
+    expect(await open(lab.admin, paths[0])).toBe('open');
+    for (const path of paths) {
       expect(await open(null, path), path).toBe(401);
       expect(await open(viewer, path), path).not.toBe('open');
       expect(await open(node, path), path).toBe(403);

@@ -7,13 +7,11 @@ let clock: FakeClock;
 let reads: string[];
 let ids: string[];
 let sampler: Sampler;
-let stop: AbortController;
 
 beforeEach(() => {
   clock = new FakeClock();
   reads = [];
   ids = ['p1', 'p2'];
-  stop = new AbortController();
   sampler = new Sampler({
     clock,
     pods: { workers: () => ids.map((id) => ({ id, allRunning: () => [{ container: 'main', attempt: 1, id: `${id}.main.1`, pid: 1 }] })) },
