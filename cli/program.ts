@@ -20,7 +20,9 @@ import { portForwardCommand } from './commands/port-forward.ts';
 import { psCommand } from './commands/ps.ts';
 import { restartCommand, rollbackCommand, scaleCommand, servicesCommand } from './commands/services.ts';
 import { lsCommand, rmCommand } from './commands/stacks.ts';
+import { statsCommand } from './commands/stats.ts';
 import { tokenCommand } from './commands/tokens.ts';
+import { topCommand } from './commands/top.ts';
 import { versionCommand } from './commands/version.ts';
 import type { Io } from './io.ts';
 import { ownVersion } from './version.ts';
@@ -36,8 +38,8 @@ export function createProgram(io: Io): Command {
   const sections: readonly (readonly [string, readonly Command[]])[] = [
     ['Clusters on this machine:', [upCommand(io), downCommand(io)]],
     ['Stacks:', [applyCommand(io), planCommand(io), configCommand(io), rmCommand(io), lsCommand(io)]],
-    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), execCommand(io), attachCommand(io), cpCommand(io), portForwardCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
-    ['Cluster:', [nodesCommand(io), nodeCommand(io), imageCommand(io), volumeCommand(io), secretCommand(io), inspectCommand(io), eventsCommand(io)]],
+    ['Services and pods:', [servicesCommand(io), psCommand(io), logsCommand(io), statsCommand(io), execCommand(io), attachCommand(io), cpCommand(io), portForwardCommand(io), scaleCommand(io), rollbackCommand(io), restartCommand(io)]],
+    ['Cluster:', [nodesCommand(io), topCommand(io), nodeCommand(io), imageCommand(io), volumeCommand(io), secretCommand(io), inspectCommand(io), eventsCommand(io)]],
     ['Access:', [loginCommand(io), tokenCommand(io), versionCommand(io)]],
     ['Programs:', programCommands(io)],
   ];

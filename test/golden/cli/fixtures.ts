@@ -1,8 +1,10 @@
 /** A small cluster as a master lists it. */
 import type { EventItem, FileObjectListItem, ImageListItem, NodeListItem, PlanResult, PodListItem, ServiceListItem, StackListItem, VolumeListItem } from '../../../model/api.ts';
+import type { ContainerStats, Stats } from '../../../model/stats.ts';
 import { fixedNow } from './harness.ts';
 
 const minute = 60_000;
+const mib = 2 ** 20;
 
 export const nodes: readonly NodeListItem[] = [
   {
@@ -59,6 +61,31 @@ export const images: readonly ImageListItem[] = [
   { node: 'node-1', references: ['docker.io/library/vote:1', 'docker.io/library/vote:latest'], digest: `sha256:${'ab'.repeat(32)}`, size: 52_428_800 },
   { node: 'node-2', references: [], digest: `sha256:${'cd'.repeat(32)}`, size: 999 },
 ];
+
+function usage(name: string, over: Partial<ContainerStats>): ContainerStats {
+  const [pod = '', container = 'main'] = name.split('/');
+  const [service = '', slot = ''] = pod.split('.');
+  return {
+    name, pod, podId: pod, container, attempt: 1, stack: 'voting', service, slot: Number(slot), node: 'node-1', cpu: { percent: 0, seconds: 1 }, memory: { used: 3 * mib, limit: null, percent: 0.04 },
+    pids: { current: 1, limit: null }, block: { read: 0, written: 0 }, network: { received: 0, sent: 0 }, ...over,
+  };
+}
+
+export const stats: Stats = {
+  at: fixedNow,
+  nodes: [
+    { id: 'n1', name: 'node-1', state: 'ready', capacity: { cpus: 2, memory: 8192 * mib }, allocated: { cpus: 0.75, memory: 512 * mib }, pods: 3, used: { cpus: 0.314, memory: 2048 * mib }, message: '' },
+    { id: 'n2', name: 'node-2', state: 'unknown', capacity: { cpus: 2, memory: 8192 * mib }, allocated: { cpus: 0, memory: 0 }, pods: 0, used: null, message: 'does not answer' },
+    { id: 'n3', name: 'node-3', state: 'ready', capacity: { cpus: 4, memory: 1024 * mib }, allocated: { cpus: 4, memory: 768 * mib }, pods: 1, used: { cpus: 3.9, memory: 880 * mib }, message: '' },
+  ],
+  containers: [
+    usage('voting_db.1', { cpu: { percent: 1.5, seconds: 700 }, memory: { used: 240 * mib, limit: 256 * mib, percent: 93.75 }, pids: { current: 9, limit: 50 }, block: { read: 5 * mib, written: 123 * mib }, network: { received: 1500, sent: 3 * mib } }),
+    usage('voting_vote.1/log', { network: null }),
+    usage('voting_vote.1/vote', { cpu: { percent: 10.25, seconds: 3 } }),
+    usage('voting_vote.2', { node: 'node-3', cpu: { percent: null, seconds: 0.1 } }),
+    usage('voting_worker.1', { node: 'node-3', cpu: { percent: 384.4, seconds: 9999 }, memory: { used: 500 * mib, limit: null, percent: 48.83 }, pids: { current: 12, limit: null }, network: null }),
+  ],
+};
 
 export const events: readonly EventItem[] = [{ id: 'e1', at: fixedNow - minute, subject: 'pod/voting_vote.1', message: 'exit code 1' }];
 

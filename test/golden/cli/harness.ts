@@ -81,6 +81,8 @@ export interface RunOptions {
   readonly columns?: number;
   readonly now?: number;
   readonly signal?: AbortSignal;
+  /** Hears all that stdout has got, whenever it gets more. */
+  readonly onOutput?: (stdout: string) => void;
 }
 
 export interface RunResult {
@@ -94,7 +96,7 @@ export interface RunResult {
 export const fixedNow = Date.UTC(2026, 0, 31, 12, 0, 0);
 
 export async function runCli(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const stdout = collector(options.columns);
+  const stdout = collector(options.columns, options.onOutput);
   const stderr = collector(options.columns);
   const url = typeof options.master === 'string' ? options.master : options.master?.url;
   const stdin = options.stdin instanceof Readable ? options.stdin : Readable.from(options.stdin === undefined ? [] : [Buffer.from(options.stdin)]);
@@ -111,10 +113,13 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
   return Object.defineProperty({ code, stdout: stdout.text(), stderr: stderr.text() }, 'raw', { value: stdout.bytes(), enumerable: false }) as RunResult;
 }
 
-function collector(columns: number | undefined): { readonly stream: Output; text(): string; bytes(): Buffer } {
+function collector(columns: number | undefined, heard?: (text: string) => void): { readonly stream: Output; text(): string; bytes(): Buffer } {
   const chunks: Buffer[] = [];
   const stream = new PassThrough();
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    heard?.(Buffer.concat(chunks).toString('utf8'));
+  });
   if (columns !== undefined) Object.assign(stream, { isTTY: true, columns, rows: 24 });
   return { stream, text: () => Buffer.concat(chunks).toString('utf8'), bytes: () => Buffer.concat(chunks) };
 }

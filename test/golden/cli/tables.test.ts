@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { events, images, nodes, pods, secrets, services, stacks, volumes } from './fixtures.ts';
+import type { ServerResponse } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { events, images, nodes, pods, secrets, services, stacks, stats, volumes } from './fixtures.ts';
 import { FakeMaster, runCli, transcript } from './harness.ts';
 
 const master = new FakeMaster();
@@ -15,6 +16,7 @@ beforeAll(async () => {
     .on('GET /v1/secrets', secrets)
     .on('GET /v1/images', images)
     .on('GET /v1/events', events)
+    .on('GET /v1/stats', stats)
     .on('GET /v1/tokens', [{ id: 't1', role: 'node', expiresAt: Date.UTC(2026, 0, 31, 13) }, { id: 't2', role: 'node' }]);
   await master.start();
 });
@@ -30,10 +32,14 @@ test.each([
   ['secret', 'ls'],
   ['image', 'ls'],
   ['events'],
+  ['stats'],
+  ['top'],
+  ['top', 'nodes', '--sort', 'memory'],
+  ['top', 'pods', '--sort', 'memory'],
   ['token', 'ls'],
 ])('table of %s %s', async (...argv) => {
   const words = argv.filter((word) => typeof word === 'string');
-  await expect(transcript(words, await runCli(words, { master }))).toMatchFileSnapshot(`./expected/table-${words.join('-')}.txt`);
+  await expect(transcript(words, await runCli(words, { master }))).toMatchFileSnapshot(`./expected/table-${words.join('-').replaceAll('---', '-')}.txt`);
 });
 
 test('JSON is what the master said', async () => {
@@ -42,6 +48,68 @@ test('JSON is what the master said', async () => {
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(result.stdout)).toEqual(rows);
   }
+});
+
+test('statistics for programs', async () => {
+  const json = async (...words: string[]) => JSON.parse((await runCli([...words, '--format', 'json'], { master })).stdout) as unknown;
+  expect(await json('stats')).toEqual(stats.containers);
+  expect(await json('top', 'nodes')).toEqual(['node-3', 'node-1', 'node-2'].map((name) => stats.nodes.find((node) => node.name === name)));
+  expect(await json('top')).toMatchObject({ nodes: [{ name: 'node-3' }, {}, {}], pods: [{ name: 'voting_worker.1', cpus: 3.844 }, { name: 'voting_vote.1', cpus: 0.1025, memory: 6 * 2 ** 20, containers: 2 }, {}, {}] });
+  master.requests.length = 0;
+  await runCli(['stats', 'voting_vote', 'voting_db.1', '--node', 'node-1'], { master });
+  await runCli(['top', 'pods', 'voting'], { master });
+  expect(master.requests.map(({ url }) => url)).toEqual(['/v1/stats?node=node-1&target=voting_vote&target=voting_db.1', '/v1/stats?target=voting']);
+  expect(await runCli(['top', 'voting'], { master })).toMatchObject({ code: 2, stderr: expect.stringContaining('tsorch top pods voting') as string });
+});
+
+describe('statistics as they change', () => {
+  const told = (...readings: readonly unknown[]) => new FakeMaster().on('GET /v1/stats', (_request: unknown, response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const reading of readings) response.write(`data: ${JSON.stringify(reading)}\n\n`);
+  }).start();
+  /** Runs until it has said so much. */
+  const runUntil = async (argv: readonly string[], from: FakeMaster, enough: (stdout: string) => boolean, columns?: number) => {
+    const stop = new AbortController();
+    const onOutput = (text: string) => void (enough(text) && stop.abort(new Error('SIGINT')));
+    return await runCli(argv, { master: from, signal: stop.signal, onOutput, ...(columns === undefined ? {} : { columns }) });
+  };
+  const second = { ...stats, containers: stats.containers.slice(0, 1) };
+
+  test('on a terminal the table is drawn anew in its place, and says who is missing', async () => {
+    const from = await told(stats, second);
+    try {
+      const { code, stdout } = await runUntil(['stats'], from, (text) => text.split('NAME').length === 3, 60);
+      expect(code).toBe(130);
+      expect(stdout).toContain('\r\u001b[7A');
+      expect(stdout).toContain('node-2 does not answer');
+      // No line is wider than the terminal.
+      for (const line of stdout.replaceAll(/\u001b\[[\d;]*[A-Za-z]|\r/g, '').split('\n')) expect(line.length).toBeLessThanOrEqual(60);
+    } finally {
+      await from.stop();
+    }
+  });
+
+  test('--stream into a pipe: one JSON value per line', async () => {
+    const from = await told(stats, second);
+    try {
+      const { stdout } = await runUntil(['stats', '--stream', '--format', 'json'], from, (text) => text.split('\n').length === 3);
+      expect(stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([stats.containers, second.containers]);
+      expect(from.requests[0]?.url).toBe('/v1/stats?follow=true');
+    } finally {
+      await from.stop();
+    }
+  });
+
+  test('--no-stream on a terminal, and a pipe without --stream, ask once', async () => {
+    const from = await new FakeMaster().on('GET /v1/stats', stats).start();
+    try {
+      expect(await runCli(['top', '--no-stream'], { master: from, columns: 80 })).toMatchObject({ code: 0, stderr: expect.stringContaining('node-2 does not answer') as string });
+      expect(await runCli(['top'], { master: from })).toMatchObject({ code: 0, stderr: 'warning: node-2 does not answer\n' });
+      expect(from.requests.map(({ url }) => url)).toEqual(['/v1/stats', '/v1/stats']);
+    } finally {
+      await from.stop();
+    }
+  });
 });
 
 test('YAML', async () => {
