@@ -7,7 +7,7 @@ import { isCode, TsorchError } from '../../model/errors.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
-import { ensureCgroup2, readCgroupLayout } from './cgroup.ts';
+import { ensureCgroup2, readCgroupLayout, readHierarchies } from './cgroup.ts';
 import { updateBlkio } from './cgroup-limits.ts';
 import { cdiDirectories } from './cdi/read.ts';
 import { type ContainerdClient, jsonAny } from './client.ts';
@@ -58,11 +58,12 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
   const { client, runDir, clock, log } = options;
   await mkdir(runDir, { recursive: true });
   const oci = await chooseRuntime({ clock, log, ...(options.runtime === undefined ? {} : { prefer: options.runtime }) });
+  const hierarchies = await readHierarchies();
   const layout = await readCgroupLayout();
   const cgroupPrefix = options.cgroupPrefix ?? defaultCgroupPrefix;
   await Promise.all([ensureCgroup2(layout, cgroupPrefix), holdControllers(cgroupPrefix, clock)]);
   const context: RuntimeContext = {
-    client, oci, layout, cgroupPrefix, runDir, clock, log,
+    client, oci, layout, hierarchies, cgroupPrefix, runDir, clock, log,
     cdiDirectories: options.cdiDirectories ?? cdiDirectories,
     host: await readHostFacts(layout),
     snapshotter: options.snapshotter ?? defaultSnapshotter,

@@ -4,7 +4,7 @@ import type { Log } from '../../lib/log.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
 import { type Container, ContainersService } from '../../proto/gen/containerd/containers.ts';
 import type { Any, Timestamp } from '../../proto/gen/containerd/types.ts';
-import type { CgroupLayout } from './cgroup.ts';
+import { type CgroupLayout, readCgroupLayout, readHierarchies } from './cgroup.ts';
 import type { ContainerdClient } from './client.ts';
 import { containerdId } from './ids.ts';
 import type { OciRuntime } from './oci-runtime.ts';
@@ -14,8 +14,10 @@ import type { HostFacts } from './spec/facts.ts';
 export interface RuntimeContext {
   readonly client: ContainerdClient;
   readonly host: HostFacts;
-  /** Read again when a controller had to be mounted later. */
+  /** As last read; see `layoutNow`. */
   layout: CgroupLayout;
+  /** The hierarchies that `layout` was read with. */
+  hierarchies: string;
   readonly oci: OciRuntime;
   readonly snapshotter: string;
   readonly cgroupPrefix: string;
@@ -54,6 +56,16 @@ export interface Assets {
 }
 
 const extension = 'tsorch.container';
+
+/** The cgroup hierarchies of now: what is to be removed may be in one that was mounted later. */
+export async function layoutNow(context: RuntimeContext): Promise<CgroupLayout> {
+  const hierarchies = await readHierarchies();
+  if (hierarchies !== context.hierarchies) {
+    context.layout = await readCgroupLayout();
+    context.hierarchies = hierarchies;
+  }
+  return context.layout;
+}
 
 /** Kept with the record in an extension, because labels are limited to 4 KiB. */
 export function encodeKnown(known: Omit<Known, 'oom'>): Record<string, Any> {

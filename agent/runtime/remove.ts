@@ -9,7 +9,7 @@ import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { removeAssets } from './assets.ts';
 import { removeCgroup } from './cgroup.ts';
-import { type Known, knownContainer, orNothing, type RuntimeContext } from './context.ts';
+import { type Known, knownContainer, layoutNow, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId, shimSocket } from './ids.ts';
 import { SIGKILL } from './spec/signal.ts';
 
@@ -41,7 +41,8 @@ async function removeRecords(context: RuntimeContext, containerId: string): Prom
 }
 
 async function removeTraces(context: RuntimeContext, known: Known): Promise<void> {
-  const { layout, client, cgroupPrefix } = context;
+  const { client, cgroupPrefix } = context;
+  const layout = await layoutNow(context);
   const pod = dirname(known.cgroup);
   // The OCI runtime has removed the container's own by now, as a rule. The pod's stays while other containers of it are there.
   let gone = await removeCgroup(layout, pod);

@@ -7,7 +7,7 @@ import { type CreateTaskRequest, TasksService } from '../../proto/gen/containerd
 import type { Any, Mount } from '../../proto/gen/containerd/types.ts';
 import { bundleIn, removeStaleBundle } from './bundle.ts';
 import { readCgroupLayout } from './cgroup.ts';
-import { orNothing, type RuntimeContext } from './context.ts';
+import { layoutNow, orNothing, type RuntimeContext } from './context.ts';
 import { runtimeFailure } from './failure.ts';
 import { dropBrokenLayers, layersAreGone } from './mend.ts';
 import { claimControllers, holdControllers } from './oci-runtime.ts';
@@ -76,7 +76,7 @@ function isHybridRefusal(error: unknown): boolean {
 async function reclaimControllers(context: RuntimeContext): Promise<void> {
   await claimControllers(await readCgroupLayout(), context.clock);
   await holdControllers(context.cgroupPrefix, context.clock);
-  context.layout = await readCgroupLayout();
+  await layoutNow(context);
 }
 
 /** Nobody needs to write into it: as long as it is there, the container's input does not end. */

@@ -156,6 +156,22 @@ describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
     expect(existsSync(directory ?? '')).toBe(true);
   });
 
+  test('a hierarchy that another host mounted later is cleared too', async () => {
+    const { context } = host.runtime;
+    const now = context.layout;
+    // As this host knew them before.
+    const unknown = now.v1.find(({ controllers }) => controllers.includes('pids') || controllers.includes('name=systemd'));
+    if (!unknown) return expect(now.mode).toBe('v2');
+    context.layout = { ...now, v1: now.v1.filter((hierarchy) => hierarchy !== unknown) };
+    context.hierarchies = '';
+    const asked = await start({ command: ['sleep', '1000'] });
+    const directory = join(unknown.directory, host.cgroupPrefix, asked.podId);
+    expect(existsSync(directory)).toBe(true);
+    await host.runtime.remove(asked.id);
+    expect(existsSync(directory)).toBe(false);
+    expect(context.layout).toEqual(now);
+  });
+
   test('sysctls and the network are the pod\'s own', async () => {
     const { out } = await sh('cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/core/somaxconn /proc/sys/kernel/domainname /proc/sys/kernel/shmmni; ls /sys/class/net', {}, { sysctls: { 'net.core.somaxconn': '777', 'kernel.shmmni': '99' }, domainname: 'example.test' });
     expect(out).toBe('0\n777\nexample.test\n99\nlo\n');
