@@ -1,5 +1,6 @@
 /** Pods of several containers on a real containerd, on the host's network: their order, hooks, and what becomes of one when another dies. */
 import fs from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -9,7 +10,7 @@ import { findProcesses } from '../../../../agent/runtime/proc.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { createLog, silentLog } from '../../../../lib/log.ts';
 import type { Assignment } from '../../../../model/assignment.ts';
-import type { ContainerSpec, Hook, PodTemplate, RestartPolicy } from '../../../../model/spec.ts';
+import type { ContainerSpec, Hook, PodTemplate, Probe, RestartPolicy } from '../../../../model/spec.ts';
 import { assignment, containerSpec } from '../../../unit/agent/pods/specs.ts';
 import { asStream, busyboxImage, dockerArchive } from '../runtime/busybox.ts';
 import { type ContainerdHost, startHost } from '../runtime/containerd-host.ts';
@@ -37,7 +38,9 @@ afterAll(async () => {
   await host?.close();
 });
 beforeEach(async () => {
-  await fs.rm(path.join(out, 'log'), { force: true });
+  // Whoever the containers run as may write there.
+  await fs.writeFile(path.join(out, 'log'), '');
+  await fs.chmod(path.join(out, 'log'), 0o666);
   stop = new AbortController();
   agent = await runAgent({
     nodeId: 'n1', master: { address: `127.0.0.1:${master.port}`, credentials: credentials.createInsecure() }, stateDir: path.join(host.logDir, 'agent', 'state'), runDir: path.join(host.logDir, 'agent', 'run'),
@@ -99,10 +102,68 @@ describe('order', () => {
 });
 
 describe('hooks', () => {
+  test('run as their container does, but for what they say themselves', async () => {
+    const tell = (name: string) => `echo "${name} $(id -u):$(id -g) $(pwd) $A $B $(grep CapEff /proc/self/status | tr -d '\\t')" >> /out/log`;
+    master.assign([pod('k1', [container('web', 'exec sleep 1000', {
+      user: 'web', workingDir: '/tmp', env: { A: 'one', B: 'two' }, capDrop: ['ALL'], capAdd: ['NET_ADMIN'],
+      postStart: [hook(tell('plain')), hook(tell('other'), { user: 'root', workingDir: '/etc', env: { B: 'three', C: null } }), hook(tell('mighty'), { user: '0:3456', privileged: true })],
+      preStop: [hook(tell('leaving'), { user: '4567' })],
+    })], { stopGraceMs: 3000 })]);
+    await until(ready('k1'), 20_000);
+    master.assign([]);
+    await until(() => !agent.pods.has('k1'), 20_000);
+    const all = /^CapBnd:\s+(\w+)/m.exec(await fs.readFile('/proc/self/status', 'utf8'))?.[1];
+    expect(await log()).toEqual([
+      'plain 1234:2345 /tmp one two CapEff:0000000000000000',
+      'other 0:0 /etc one three CapEff:0000000000001000',
+      `mighty 0:3456 /tmp one two CapEff:${all}`,
+      'leaving 4567:0 /tmp one two CapEff:0000000000000000',
+    ]);
+  });
+
   test('a failure ends the attempt and says what was said', async () => {
     master.assign([pod('k2', [container('web', stays('web'), { postStart: [hook('echo no such table; exit 3')] })], { restart: never })]);
     await until(() => status('k2')?.phase === 'failed', 20_000);
     expect(status('k2')?.message).toBe('post_start hook (echo no such table; exit 3) failed: exit code 3: no such table');
+  });
+});
+
+describe('probes', () => {
+  const probe = (ask: Probe['ask']): Probe => ({ ask, initialDelayMs: 0, periodMs: 200, timeoutMs: 5000, successThreshold: 1, failureThreshold: 2 });
+  const freePort = async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  };
+
+  test('TCP: ready while somebody listens', async () => {
+    const port = await freePort();
+    const serve = `until [ -e /out/serve ]; do sleep 0.05; done; nc -ll -p ${port} -e true & while [ -e /out/serve ]; do sleep 0.05; done; kill $!; exec sleep 1000`;
+    await fs.rm(path.join(out, 'serve'), { force: true });
+    master.assign([pod('t1', [container('web', serve, { readinessProbe: probe({ kind: 'tcp', port }) })], { stopGraceMs: 0 })]);
+    await until(() => status('t1')?.message === `readiness probe has not passed yet: connect ECONNREFUSED 127.0.0.1:${port}`, 20_000);
+    await fs.writeFile(path.join(out, 'serve'), '');
+    await until(ready('t1'), 20_000);
+    await fs.rm(path.join(out, 'serve'));
+    await until(() => status('t1')?.message === `not ready: connect ECONNREFUSED 127.0.0.1:${port}`, 20_000);
+    expect(status('t1')).toMatchObject({ phase: 'running', ready: false, restarts: 0 });
+  });
+
+  test('liveness: what is not alive is told to end, its pre_stop first, and begun again', async () => {
+    await fs.writeFile(path.join(out, 'alive'), '');
+    const alive = container('web', stays('web'), { livenessProbe: probe({ kind: 'exec', argv: ['sh', '-c', 'cat /out/alive'] }), preStop: [hook(say('web leaves'))] });
+    master.assign([pod('l1', [alive, container('logs', 'exec sleep 1000')], { stopGraceMs: 3000, restart: { condition: 'on-failure', delayMs: 50, maxAttempts: 0, windowMs: 10_000 } })]);
+    await until(ready('l1'), 20_000);
+    await fs.rm(path.join(out, 'alive'));
+    await until(() => of('l1', 'web')?.attempt === 2, 20_000);
+    await fs.writeFile(path.join(out, 'alive'), '');
+    await until(ready('l1'), 20_000);
+    // It ended well, as it was told to; but that it had to be told is a failure.
+    expect(of('l1', 'web')?.ended?.[0]).toMatchObject({ attempt: 1, exitCode: 0, message: expect.stringMatching(/^liveness probe failed: .*can't open '\/out\/alive'/) });
+    expect(of('l1', 'logs')).toMatchObject({ attempt: 1, state: 'running' });
+    expect((await log()).slice(0, 4)).toEqual(['web begins', 'web leaves', 'web ends', 'web begins']);
   });
 });
 
