@@ -30,6 +30,7 @@ import type { Images, Runtime } from './runtime/port.ts';
 import { type Master, Session } from './session.ts';
 import { EpochFile } from './state-epoch.ts';
 import { HostNetwork } from './state-network.ts';
+import { DiskReserve } from './state-reserve.ts';
 import { Sampler } from './stats/sampler.ts';
 import { type StreamContext, serveStream } from './streams/serve.ts';
 import { safeName } from './volumes/names.ts';
@@ -105,7 +106,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { log, clock, signal, images, runtime } = options;
   const leave = new AbortController();
   const outside: { session?: Session; manifests?: Manifests | null; pods?: Pods } = {};
-  const { pods, pulls, logs, volumes, plugins, bootId, hostname } = await openHost(options, {
+  const { pods, pulls, logs, volumes, plugins, bootId, hostname, reserve } = await openHost(options, {
     report(status) {
       outside.session?.report(status);
       if (outside.pods?.isLocal(status.id)) outside.manifests?.mark();
@@ -140,7 +141,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   if (collector) room.keptBy(collector);
   let blobPort: number | null = null;
   const drivers = await DriverWatch.start({ plugins, clock, signal, changed: () => void outside.session?.hello().catch(() => {}) });
-  const epoch = await EpochFile.open(options.stateDir);
+  const epoch = await EpochFile.open(options.stateDir, () => reserve.give());
   const facts = {
     nodeId: options.nodeId,
     address: options.address,
@@ -235,6 +236,7 @@ interface Host {
   readonly plugins: Plugins;
   readonly bootId: string;
   readonly hostname: string;
+  readonly reserve: DiskReserve;
 }
 
 async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hooks: Pick<PodsOptions, 'report' | 'gone'>): Promise<Host> {
@@ -251,7 +253,9 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
   const pulls = new Pulls({ images, clock, log: log.child('images'), signal, random: Math.random, changed: (id) => inside.pods?.get(id)?.poke() });
   // A host that once was of a cluster may have its pods, and nobody else knows which.
   const sources: readonly PodSource[] = options.master || (await HostNetwork.wasJoined(stateDir)) ? ['leader', 'manifests'] : ['manifests'];
+  const reserve = await DiskReserve.open({ file: path.join(stateDir, 'reserve'), clock, log, signal });
   const pods = await Pods.open({
+    makeRoom: () => reserve.give(),
     ports: { runtime, pulls, network, volumes, files, logs, hostname },
     clock,
     log: log.child('pods'),
@@ -265,7 +269,7 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
     ...hooks,
   });
   inside.pods = pods;
-  return { pods, pulls, logs, volumes, plugins, bootId, hostname };
+  return { pods, pulls, logs, volumes, plugins, bootId, hostname, reserve };
 }
 
 function refusePeers(): never {

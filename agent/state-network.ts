@@ -108,10 +108,19 @@ export class HostNetwork {
     this.#loop.mark();
   }
 
+  /** What cannot be kept, on a full disk, holds all the same, and is tried to be kept again. */
   async #apply(): Promise<void> {
-    const { network, address, netnsDir, stateDir } = this.#options;
+    const results = await Promise.allSettled([this.#save(), this.#tellKernel()]);
+    for (const result of results.reverse()) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #save(): Promise<void> {
+    await writeWhole(file(this.#options.stateDir), JSON.stringify(this.#kept), { sync: false });
+  }
+
+  async #tellKernel(): Promise<void> {
+    const { network, address, netnsDir } = this.#options;
     const { config, peers } = this.#kept;
-    await writeWhole(file(stateDir), JSON.stringify(this.#kept), { sync: false });
     if (!config) return;
     const wanted = JSON.stringify(config);
     if (wanted !== this.#applied.config) {
@@ -119,7 +128,8 @@ export class HostNetwork {
       this.#applied = { config: wanted, peers: '' };
       const known = this.#kept.vtepMac === vtepMac;
       this.#kept = { ...this.#kept, vtepMac };
-      await writeWhole(file(stateDir), JSON.stringify(this.#kept), { sync: false });
+      // It is to be kept too.
+      if (!known) this.#loop.mark();
       this.#options.onReady();
       if (!known) this.#options.onMac();
     }

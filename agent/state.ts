@@ -9,6 +9,7 @@
  * <state>/pods/<id>/        its anonymous volumes, and notes of the named ones it has, see volumes/paths.ts
  * <state>/volumes/<name>/   named volumes
  * <state>/logs/<id>/        output, also of pods that are gone
+ * <state>/reserve           nothing, kept for when the disk is full, see state-reserve.ts
  * ```
  */
 import fs from 'node:fs/promises';
@@ -59,6 +60,15 @@ export async function removeFile(file: string): Promise<void> {
 
 export function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+}
+
+/** Of our own files, or in what containerd says of its. */
+export function isDiskFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT' || /no space left on device|disk quota exceeded/i.test(cause.message)) return true;
+  }
+  return false;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -46,6 +46,7 @@ export class LiveFile {
   /** Work on the sidecar, one piece after another. */
   #chain: Promise<void> = Promise.resolve();
   #rotating = false;
+  #lossTold = false;
   #canPunch = true;
 
   private constructor(options: LiveOptions) {
@@ -219,9 +220,12 @@ export class LiveFile {
   }
 
   #enqueue(work: () => Promise<void>): Promise<void> {
-    this.#chain = this.#chain.then(work).catch((error: unknown) => {
-      // Without it lines have the time of a later record; the output itself is whole.
-      this.#options.log.warn('log index not kept', { file: this.#options.file, error });
+    this.#chain = this.#chain.then(work).then(() => {
+      this.#lossTold = false;
+    }, (error: unknown) => {
+      // Without it lines have the time of a later record; the output itself is whole. On a full disk every line would say so.
+      if (!this.#lossTold) this.#options.log.warn('log index not kept', { file: this.#options.file, error });
+      this.#lossTold = true;
     });
     return this.#chain;
   }

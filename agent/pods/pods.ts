@@ -32,6 +32,8 @@ export interface PodsOptions {
   readonly sources?: readonly PodSource[];
   /** Creates at a time; 6 unless told. */
   readonly concurrency?: number;
+  /** See WorkerContext. */
+  readonly makeRoom?: () => void;
   readonly report: (status: PodStatus) => void;
   readonly gone: (podId: string) => void;
 }
@@ -68,6 +70,7 @@ export class Pods {
       log,
       signal,
       limit: new Limit(options.concurrency ?? 6),
+      makeRoom: options.makeRoom ?? (() => {}),
       stateDir: options.stateDir,
       node: options.node,
       bootId: options.bootId,

@@ -13,7 +13,7 @@ import type { PodStatus } from '../../model/pod.ts';
 import type { Limit } from '../../lib/limit.ts';
 import { containersOf } from '../../model/spec.ts';
 import { parseSignal, SIGTERM } from '../runtime/spec/signal.ts';
-import { removeFile, writeWhole } from '../state.ts';
+import { isDiskFull, removeFile, writeWhole } from '../state.ts';
 import { type Effects, type EffectPorts, imageFacts, type Prepared } from './effects.ts';
 import { Asks } from './ask/asks.ts';
 import { placeOf } from './ask/place.ts';
@@ -33,6 +33,8 @@ export interface WorkerContext {
   readonly signal: AbortSignal;
   /** Creating is the work that costs; all workers share it. */
   readonly limit: Limit;
+  /** Called when something could not be taken down because the disk is full. */
+  readonly makeRoom: () => void;
   readonly stateDir: string;
   readonly node: string;
   readonly bootId: string;
@@ -315,11 +317,13 @@ export class PodWorker {
   /** Notes a failure, and says when to try again. */
   #blocked(error: unknown, input: StepInput, ends = false): number {
     const tries = (this.#timers.blocked?.tries ?? 0) + 1;
+    if (ends && isDiskFull(error)) this.#context.makeRoom();
     const { first, most } = isCode(error, 'not-found') ? imageRetry : retry;
     const wait = Math.min(first * 2 ** Math.min(tries - 1, 20), most);
-    this.#timers = { ...this.#timers, blocked: { message: describeError(error), until: input.now + wait, tries, ends } };
+    const message = !(error instanceof TsorchError) && isDiskFull(error) ? "no space left on the host's disk" : describeError(error);
+    this.#timers = { ...this.#timers, blocked: { message, until: input.now + wait, tries, ends } };
     this.#context.log.warn('pod waits', { pod: this.id, error: describeError(error), ms: wait });
-    this.#tell({ ...this.#status, message: describeError(error) });
+    this.#tell({ ...this.#status, message });
     return wait;
   }
 

@@ -7,6 +7,13 @@ const punchHoleMode = 0x3;
 
 const fallocate = declare<(fd: number, mode: number, offset: number, length: number) => number>('int fallocate(int, int, int64_t, int64_t)') as unknown as KoffiFunc<(...args: never[]) => number>;
 
+const allocateMode = 0;
+
+/** Gives the file its blocks, so that they are its own when the disk is full. Blocks; throws EOPNOTSUPP where the file system cannot. */
+export function allocate(fd: number, length: number): void {
+  if ((fallocate as unknown as (fd: number, mode: number, offset: number, length: number) => number)(fd, allocateMode, 0, length) < 0) throw new LinuxError('fallocate', lastErrno());
+}
+
 /**
  * Frees the blocks within the range, in another thread; what is read there afterwards is zeros, and the file's size stays. Rejects
  * with EOPNOTSUPP where the file system cannot.

@@ -7,6 +7,7 @@ import { type ContainerdRuntime, openContainerdRuntime } from '../../../../agent
 import { type Daemon, startContainerd } from '../../../../agent/runtime/daemon.ts';
 import { stopContainerd } from '../../../../agent/runtime/teardown.ts';
 import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
+import { mount, unmountAll } from '../../../../lib/linux/mount.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
@@ -29,21 +30,28 @@ export function hostPaths(name: string): { readonly base: string; readonly state
   return { base, stateDir: join(base, 'state'), runDir: join('/run', `tsorch-test-rt-${name}`), cgroupPrefix: `tsorch-test-rt/${name}` };
 }
 
-export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[] } = {}): Promise<ContainerdHost> {
+/** `diskBytes`: everything but what is in /run is on a disk of that size. */
+export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[]; readonly diskBytes?: number } = {}): Promise<ContainerdHost> {
   const { base, stateDir, runDir, cgroupPrefix } = hostPaths(name);
   const [clock, log] = [systemClock, silentLog];
   const logDir = join(base, 'logs');
   const clean = async () => {
     await stopContainerd({ stateDir, runDir, cgroupPrefix, clock, log });
+    unmountAll(base);
     await rm(base, { recursive: true, force: true });
     await rm(runDir, { recursive: true, force: true });
   };
+  const { diskBytes, ...rest } = options;
   await clean();
+  if (diskBytes !== undefined) {
+    await mkdir(base, { recursive: true });
+    mount('tmpfs', base, 'tmpfs', 0, `size=${diskBytes}`);
+  }
   for (const directory of [stateDir, runDir, logDir]) await mkdir(directory, { recursive: true });
   const watching = new AbortController();
   const daemon = await startContainerd({ stateDir, runDir, clock, log, signal: watching.signal });
   const client = new ContainerdClient({ socket: daemon.socket });
-  const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix, ...options });
+  const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix, ...rest });
   const images = new ContainerdImages({ client, clock, log, runDir });
   return {
     stateDir, runDir, logDir, cgroupPrefix, daemon, client, runtime, images,
