@@ -14,9 +14,9 @@ import { runningContainer } from './targets.ts';
 export async function servePortForward(stream: FrameStream, params: PortForwardStreamParams, context: StreamContext): Promise<void> {
   const { port, protocol } = params;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TsorchError('invalid', `${port} is no port`);
-  const { pid } = runningContainer(context, { podId: params.podId });
+  const { pid, id } = runningContainer(context, { podId: params.podId });
   const gone = AbortSignal.any([stream.over, context.signal]);
-  if (protocol === 'udp') return forwardUdp(stream, pid, port, gone);
+  if (protocol === 'udp') return forwardUdp(stream, { pid, port, ended: context.runtime.wait(id, gone) });
   const socket = await dialTcp(pid, port, gone);
   // Says that there is a connection, before anything comes over it.
   await stream.send({ $case: 'message', value: '{}' });
@@ -39,8 +39,9 @@ export async function servePortForward(stream: FrameStream, params: PortForwardS
   }
 }
 
-/** Until whoever asked hangs up. What does not get through in time is dropped, as UDP does. */
-async function forwardUdp(stream: FrameStream, pid: number, port: number, gone: AbortSignal): Promise<void> {
+/** Until whoever asked hangs up, or the container ends. What does not get through in time is dropped, as UDP does. */
+async function forwardUdp(stream: FrameStream, { pid, port, ended }: { readonly pid: number; readonly port: number; readonly ended: Promise<unknown> }): Promise<void> {
+  ended.catch(() => {});
   const socket = await dialUdp(pid, port);
   // A port where nobody listens answers so; a later datagram may find somebody.
   socket.on('error', () => {});
@@ -52,14 +53,13 @@ async function forwardUdp(stream: FrameStream, pid: number, port: number, gone: 
   });
   try {
     await stream.send({ $case: 'message', value: '{}' });
+    // Nobody else would tell: a datagram into an empty namespace is lost without a word. The next one finds a pod that runs then.
+    ended.then(() => stream.done(0)).catch(() => {});
     for await (const frame of stream.incoming()) {
-      if (frame.$case === 'stdin') {
-        socket.send(frame.value);
-        void stream.send({ $case: 'taken', value: frame.value.length }).catch(() => {});
-      }
-      if (gone.aborted) break;
+      if (frame.$case !== 'stdin') continue;
+      socket.send(frame.value);
+      void stream.send({ $case: 'taken', value: frame.value.length }).catch(() => {});
     }
-    if (!stream.over.aborted) await stream.done(0);
   } finally {
     socket.close();
   }

@@ -68,6 +68,14 @@ export class Channel {
     }
   }
 
+  /** In one frame or not at all: false when there is no room for it now. */
+  datagram(data: Uint8Array): boolean {
+    if (this.#over || this.#waiting >= inputWindow) return false;
+    this.#waiting += data.length;
+    this.#send(execChannel.stdin, data);
+    return true;
+  }
+
   end(): void {
     this.#send(execChannel.stdinEnd);
   }

@@ -80,9 +80,13 @@ async function drained(socket: Socket): Promise<void> {
 
 interface Peer {
   readonly channel: Channel;
-  busy: boolean;
-  idle: NodeJS.Timeout;
+  /** What came before there was anybody to give it to; null since. */
+  early: Buffer[] | null;
+  readonly idle: NodeJS.Timeout;
 }
+
+/** Of the first datagrams, such as both questions of a resolver, so many are kept. */
+const mostEarly = 64;
 
 async function forwardUdp(context: Context, wanted: Forward, failed: (words: string) => void): Promise<Forwarding> {
   const socket = createSocket(wanted.address.includes(':') ? 'udp6' : 'udp4');
@@ -92,9 +96,8 @@ async function forwardUdp(context: Context, wanted: Forward, failed: (words: str
     const peer = peers.get(key) ?? open(key, from);
     peer.idle.refresh();
     // What cannot be taken now is dropped, as UDP does.
-    if (peer.busy) return;
-    peer.busy = true;
-    void peer.channel.opened.then(() => peer.channel.write(message)).then(() => (peer.busy = false), () => {});
+    if (!peer.early) peer.channel.datagram(message);
+    else if (peer.early.length < mostEarly) peer.early.push(message);
   });
   const open = (key: string, from: RemoteInfo): Peer => {
     const channel = new Channel(context, '/v1/port-forward', query(wanted), {
@@ -103,8 +106,12 @@ async function forwardUdp(context: Context, wanted: Forward, failed: (words: str
       },
     });
     const idle = setTimeout(() => channel.close(new TsorchError('aborted', 'idle')), udpIdleMs);
-    const peer = { channel, busy: false, idle };
+    const peer: Peer = { channel, early: [], idle };
     peers.set(key, peer);
+    void channel.opened.then(() => {
+      for (const message of peer.early ?? []) channel.datagram(message);
+      peer.early = null;
+    }, () => {});
     channel.exit.then(() => {}, (error: unknown) => isCode(error, 'aborted') || failed(describeError(error))).finally(() => {
       clearTimeout(idle);
       if (peers.get(key) === peer) peers.delete(key);

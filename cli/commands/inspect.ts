@@ -56,7 +56,8 @@ async function inspect(client: ApiClient, kind: Kind, name: string): Promise<unk
 /** By id, or by name: the newest pod of the slot. */
 async function inspectPod(client: ApiClient, name: string): Promise<PodDetail> {
   if (!name.includes('.')) return client.get<PodDetail>(`/v1/pods/${segment(name)}`);
-  const pods = await client.get<PodListItem[]>('/v1/pods', { all: true });
+  // What it may have been meant to be is for the master to say.
+  const pods = await client.get<PodListItem[]>('/v1/pods', { all: true, target: name });
   const found = pods.filter((pod) => pod.name === name).toSorted((a, b) => Number(b.desired === 'running') - Number(a.desired === 'running') || b.since - a.since)[0];
   if (!found) throw new TsorchError('not-found', `no pod named ${name}`, { hint: '`tsorch ps -a` lists them' });
   return client.get<PodDetail>(`/v1/pods/${segment(found.id)}`);

@@ -11,7 +11,7 @@ export function statsCommand(io: Io): Command {
     .argument('[target...]', 'stacks, services (STACK_SERVICE) or pods (STACK_SERVICE.SLOT); all without');
   return addWatchOptions(stats).action((target: string[], options: WatchOptions) =>
     watchStats(io, options, { target }, {
-      text: ({ containers, nodes }, paint) => renderTable(containers, containerColumns(nodes), paint),
+      text: ({ containers, nodes }, paint) => renderTable(containers, containerColumns(nodes), paint, '  '),
       value: ({ containers }) => containers,
     }));
 }

@@ -14,10 +14,10 @@ export function containerColumns(nodes: readonly NodeStats[]): readonly Column<C
     { head: 'NAME', cell: (container) => container.name },
     { head: 'NODE', cell: (container) => container.node },
     { head: 'CPU %', cell: ({ cpu }) => formatPercent(cpu.percent), align: 'right' },
-    { head: 'MEM USAGE / LIMIT', cell: ({ memory, node }) => `${formatBytes(memory.used)} / ${formatBytes(memory.limit ?? whole.get(node) ?? 0)}`, align: 'right' },
+    { head: 'MEM USAGE / LIMIT', cell: ({ memory, node }) => pair(memory.used, memory.limit ?? whole.get(node) ?? 0), align: 'right' },
     { head: 'MEM %', cell: ({ memory }) => formatPercent(memory.percent), style: ({ memory }) => pressureStyle(memory.percent), align: 'right' },
-    { head: 'NET I/O', cell: ({ network }) => (network ? `${formatBytes(network.received)} / ${formatBytes(network.sent)}` : unknown), align: 'right' },
-    { head: 'BLOCK I/O', cell: ({ block }) => `${formatBytes(block.read)} / ${formatBytes(block.written)}`, align: 'right' },
+    { head: 'NET I/O', cell: ({ network }) => (network ? pair(network.received, network.sent) : unknown), align: 'right' },
+    { head: 'BLOCK I/O', cell: ({ block }) => pair(block.read, block.written), align: 'right' },
     { head: 'PIDS', cell: ({ pids }) => String(pids.current), align: 'right' },
   ];
 }
@@ -81,6 +81,11 @@ export const podUsageColumns: readonly Column<PodUsage>[] = [
 /** Nodes of which nothing is known, a line each. */
 export function missing({ nodes }: Pick<Stats, 'nodes'>): readonly string[] {
   return nodes.filter(({ used }) => used === null).map(({ name, message }) => `${name} ${message}`);
+}
+
+/** Narrow, for a terminal has eighty columns. */
+function pair(a: number, b: number): string {
+  return `${formatBytes(a)} / ${formatBytes(b)}`.replaceAll(/(\d) (?=[A-Z])/g, '$1');
 }
 
 export function formatPercent(value: number | null): string {

@@ -8,9 +8,8 @@ export interface Column<T> {
   readonly align?: 'left' | 'right';
 }
 
-const gap = '   ';
-
-export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[], paint: Paint): string {
+/** `gap` is what is between two columns. */
+export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[], paint: Paint, gap = '   '): string {
   const cells = rows.map((row) => columns.map((column) => plain(column.cell(row)).replaceAll('\n', ' ')));
   const widths = columns.map((column, i) => Math.max(column.head.length, ...cells.map((row) => width(row[i] ?? ''))));
   const line = (texts: readonly string[], style: (i: number) => Style | undefined) =>

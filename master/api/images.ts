@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import type { ImageListItem, ImagePruneResult } from '../../model/api.ts';
 import { normaliseReference, readableName } from '../../lib/oci/reference.ts';
-import { describeError, TsorchError } from '../../model/errors.ts';
+import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { HeldImage } from '../../model/image.ts';
 import type { Node } from '../../model/node.ts';
 import type { Context } from '../context.ts';
@@ -13,6 +13,7 @@ import { framesOf } from '../nodes/frames.ts';
 import type { DataStream } from '../nodes/streams.ts';
 import { toErrorCode } from './errors.ts';
 import { startLines, type Out } from './stream.ts';
+import { suggest } from './suggest.ts';
 import { findNode } from './targets.ts';
 
 const query = Type.Object({ node: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) });
@@ -47,8 +48,21 @@ export function imageRoutes(app: FastifyInstance, context: Context): void {
 
   app.delete<{ Params: { '*': string }; Querystring: RemoveQuery }>('/v1/images/*', { schema: { querystring: removeQuery, summary: 'Remove an image from the hosts' } }, async (request) => {
     if (request.query.force !== 'true') checkUnused(context, request.params['*'], nodesOf(context, request.query));
-    await Promise.all(nodesOf(context, request.query).map(async (node) => collectMessages(await context.sessions.openStream(node.id, 'image-rm', { reference: request.params['*'] }))));
-    return {};
+    const reference = request.params['*'];
+    const nodes = nodesOf(context, request.query);
+    const had = await Promise.all(nodes.map(async (node) => {
+      try {
+        await collectMessages(await context.sessions.openStream(node.id, 'image-rm', { reference }));
+        return true;
+      } catch (error) {
+        // Not every node has every image.
+        if (isCode(error, 'not-found')) return false;
+        throw error;
+      }
+    }));
+    if (had.includes(true)) return {};
+    const known = new Set(nodes.flatMap(({ id }) => context.images.images(id).flatMap(({ names }) => names.map(({ name }) => readableName(name)))));
+    throw new TsorchError('not-found', `${nodes.length === 1 ? `node ${nodes[0]?.name}` : 'no node'} has ${nodes.length === 1 ? 'no' : 'an'} image ${readableName(normaliseReference(reference))}`, { hint: suggest(readableName(normaliseReference(reference)), known) ?? 'see tsorch image ls' });
   });
 
   app.register(async (scope) => {

@@ -1,5 +1,5 @@
-/** `did you mean …` for a name that is nearly one of the known ones; undefined when nothing is near. */
-export function suggest(word: string, known: Iterable<string>): string | undefined {
+/** `did you mean …` for a name that is nearly one of the known ones, with what came after it; undefined when nothing is near. */
+export function suggest(word: string, known: Iterable<string>, rest = ''): string | undefined {
   let best: string | undefined;
   let least = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
@@ -9,7 +9,7 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
       best = candidate;
     }
   }
-  return best === undefined ? undefined : `did you mean ${best}?`;
+  return best === undefined ? undefined : `did you mean ${best}${rest}?`;
 }
 
 /** Levenshtein distance, given up (as `limit`) once it cannot be less. */

@@ -50,7 +50,7 @@ function unknownTarget(maps: Maps, target: string): TsorchError {
   // A slot that the service does not have is no misspelling.
   if (service !== target && maps.services.has(service)) return new TsorchError('not-found', `${service} has no pod ${target}`, { hint: `see tsorch ps ${service}` });
   const names = [...maps.stacks.keys(), ...maps.services.keys(), ...new Set(Array.from(maps.staticpods.values(), ({ value: { pod } }) => [pod.stack, pod.service]).flat())];
-  return new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(target, names) ?? suggest(service, names) ?? 'see tsorch ps' });
+  return new TsorchError('not-found', `there is no stack, service or pod ${target}`, { hint: suggest(service, names, target.slice(service.length)) ?? suggest(target, names) ?? 'see tsorch ps' });
 }
 
 /** Names of the pod's containers, the service's own first, init containers last. */

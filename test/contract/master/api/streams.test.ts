@@ -177,7 +177,7 @@ it('a reader that was cut off says where it was, and gets new pods from their be
   expect((await call).status).toBe(200);
   expect(await lab.fails('POST', '/v1/logs', { body: { target: ['shop_web'], places: { p1: { x: -1 } } } })).toMatchObject({ status: 400, error: { code: 'invalid' } });
   expect(await lab.fails('GET', '/v1/logs?target=shop_wev')).toMatchObject({ status: 404, error: { hint: 'did you mean shop_web?' } });
-  expect(await lab.fails('GET', '/v1/logs?target=shop_wev.1')).toMatchObject({ status: 404, error: { hint: 'did you mean shop_web?' } });
+  expect(await lab.fails('GET', '/v1/logs?target=shop_wev.1')).toMatchObject({ status: 404, error: { hint: 'did you mean shop_web.1?' } });
   expect(await lab.fails('GET', '/v1/logs?target=shop_web.9')).toMatchObject({ status: 404, error: { message: 'shop_web has no pod shop_web.9' } });
   expect(await lab.fails('GET', '/v1/logs?target=shop_web&container=wob')).toMatchObject({ status: 404, error: { message: 'shop_web has no container wob' } });
 });
