@@ -14,6 +14,7 @@ import type { GenericCapacity } from '../model/generic.ts';
 import type { NodeStatus } from '../model/node.ts';
 import { containersOf } from '../model/spec.ts';
 import type { Assignments } from '../proto/gen/tsorch/node.ts';
+import { Contact, contactFile } from './contact.ts';
 import type { CollectPolicy } from './images/collect.ts';
 import { ImageCollector } from './images/collector.ts';
 import { Inventory } from './images/inventory.ts';
@@ -106,7 +107,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   const { log, clock, signal, images, runtime } = options;
   const leave = new AbortController();
   const outside: { session?: Session; manifests?: Manifests | null; pods?: Pods } = {};
-  const { pods, pulls, logs, volumes, plugins, bootId, hostname, reserve } = await openHost(options, {
+  const { pods, contact, pulls, logs, volumes, plugins, bootId, hostname, reserve } = await openHost(options, {
     report(status) {
       outside.session?.report(status);
       if (outside.pods?.isLocal(status.id)) outside.manifests?.mark();
@@ -190,8 +191,15 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     staticPod: (id) => manifests?.staticPod(id),
     images: () => inventory.current,
     onWelcome: (welcome) => network.welcome(welcome),
+    onContact: (sentAt, first) => {
+      // What waits for the first word since the host's start is told.
+      if (contact.answered(sentAt, first || pods.mindsMasters)) pods.poke();
+    },
     onPeers: (peers) => network.setPeers(peers),
-    onAssignments: (assignments) => pods.assign(decodeAssignments(assignments, log)),
+    onAssignments(assignments) {
+      pods.assign(decodeAssignments(assignments, log));
+      if (pods.mindsMasters) contact.keep();
+    },
     onImagesFound: (names) => pulls.found(new Set(names)),
     onStream: (request, client) => void serveStream(request, client, streams),
     onLost: () => log.info('carrying on without a master'),
@@ -206,7 +214,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     get connected() {
       return session?.connected === true;
     },
-    done: Promise.all([session?.done, manifests?.done, pods.done(), network.done, inventory.done, drivers.done, collector?.done]).then(() => {}),
+    done: Promise.all([session?.done, manifests?.done, pods.done(), contact.done, network.done, inventory.done, drivers.done, collector?.done]).then(() => {}),
     async teardown() {
       leave.abort(new TsorchError('aborted', 'the node leaves'));
       await Promise.all([session?.done, manifests?.done]);
@@ -230,6 +238,7 @@ export async function teardownHost(options: HostOptions): Promise<void> {
 
 interface Host {
   readonly pods: Pods;
+  readonly contact: Contact;
   readonly pulls: Pulls;
   readonly logs: LogStore;
   readonly volumes: Volumes;
@@ -254,6 +263,7 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
   // A host that once was of a cluster may have its pods, and nobody else knows which.
   const sources: readonly PodSource[] = options.master || (await HostNetwork.wasJoined(stateDir)) ? ['leader', 'manifests'] : ['manifests'];
   const reserve = await DiskReserve.open({ file: path.join(stateDir, 'reserve'), clock, log, signal });
+  const contact = await Contact.open({ runDir, bootId, clock, log: log.child('pods'), signal });
   const pods = await Pods.open({
     makeRoom: () => reserve.give(),
     ports: { runtime, pulls, network, volumes, files, logs, hostname },
@@ -264,12 +274,13 @@ async function openHost(options: HostOptions & Pick<AgentOptions, 'master'>, hoo
     runDir,
     node: options.nodeId,
     bootId,
+    alone: () => contact.alone,
     sources,
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...hooks,
   });
   inside.pods = pods;
-  return { pods, pulls, logs, volumes, plugins, bootId, hostname, reserve };
+  return { pods, contact, pulls, logs, volumes, plugins, bootId, hostname, reserve };
 }
 
 function refusePeers(): never {
@@ -284,6 +295,7 @@ async function clearHost(options: HostOptions, pods: Pods): Promise<void> {
   await options.network.teardown();
   // A host that comes back is a new one: what is left here would be taken for rules and ranges that hold.
   for (const file of ['network.json', path.join('local', 'table.json')]) await fs.rm(path.join(options.stateDir, file), { force: true });
+  await fs.rm(contactFile(options.runDir), { force: true });
 }
 
 /** What a master keeps of a node is small. */

@@ -23,6 +23,8 @@ export class Link {
   readonly #over = new AbortController();
   #heartbeatMs: number | undefined;
   #heardAt: number;
+  /** When heartbeats were sent that are not answered yet, by number. */
+  readonly #sent = new Map<number, number>();
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -39,6 +41,13 @@ export class Link {
       this.#over.signal.addEventListener('abort', () => resolve(), { once: true });
     });
     return !this.#over.signal.aborted;
+  }
+
+  /** The master has answered this heartbeat: when it was sent. */
+  answered(sequence: number): number | undefined {
+    const sentAt = this.#sent.get(sequence);
+    for (const earlier of this.#sent.keys()) if (earlier <= sequence) this.#sent.delete(earlier);
+    return sentAt;
   }
 
   /** From the master's Welcome on: its pace of heartbeats. */
@@ -80,6 +89,7 @@ export class Link {
   async #beat(ms: number): Promise<void> {
     for (let sequence = 1; !this.#over.signal.aborted; sequence++) {
       await this.#options.clock.sleep(this.#heartbeatMs ?? ms, this.#over.signal);
+      this.#sent.set(sequence, this.#options.clock.monotonic());
       await this.send({ $case: 'heartbeat', value: { sequence } });
     }
   }

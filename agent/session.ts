@@ -38,6 +38,8 @@ export interface SessionOptions {
   /** The host's images as JSON, see model/image.ts; null while they are not known. */
   images(): readonly string[] | null;
   onWelcome(welcome: Welcome): void;
+  /** A master has answered what was sent at this monotonic time. `first`: of this session. */
+  onContact(sentAt: number, first: boolean): void;
   onAssignments(assignments: Assignments): void;
   onPeers(peers: Peers): void;
   /** Other nodes have images by these names, for which this one has asked in vain. */
@@ -83,6 +85,8 @@ export class Session {
   #open: Link | undefined;
   #client: AgentsClient | undefined;
   #dialled = 0;
+  /** When the Hello was sent that opened, or is to open, the session. */
+  #helloAt = 0;
   /** Something to be told is urgent. */
   #urgent = false;
   #hurry: AbortController | undefined;
@@ -169,6 +173,7 @@ export class Session {
     try {
       const over = link.run();
       over.catch(() => {});
+      this.#helloAt = clock.monotonic();
       await this.#sendHello(link);
       await over;
     } finally {
@@ -194,6 +199,7 @@ export class Session {
           this.#options.log.info('session with the master', { address: this.#address(), epoch: kind.value.epoch, node: kind.value.nodeName });
           await this.#reportAll(link);
           this.#open = link;
+          this.#options.onContact(this.#helloAt, true);
           onOpen();
           await this.#reportAllImages(link);
           this.#outbox.mark();
@@ -208,7 +214,11 @@ export class Session {
         return this.#options.onImagesFound(kind.value.names);
       case 'openStream':
         return this.#options.onStream(kind.value, client);
-      case 'heartbeatAck':
+      case 'heartbeatAck': {
+        const sentAt = link.answered(kind.value.sequence);
+        if (sentAt !== undefined) this.#options.onContact(sentAt, false);
+        return;
+      }
       case undefined:
         return;
     }

@@ -142,6 +142,8 @@ export interface PodTemplate {
   readonly sysctls: Readonly<Record<string, string>>;
   readonly restart: RestartPolicy;
   readonly stopGraceMs: number;
+  /** What becomes of a pod whose host no master hears of any more: it stops by itself after this time. Absent: it runs on. */
+  readonly onDisconnect?: { readonly stopAfterMs: number };
   /** What the scheduler reserves on the node. */
   readonly reservations: Resources;
 }

@@ -16,6 +16,7 @@ import { isMissing, readJson } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
 import { Effects, type EffectPorts } from './effects.ts';
 import { parseRecord, type PodRecord } from './record.ts';
+import { type Alone, neverAlone } from './step/types.ts';
 import { RuntimeView } from './view.ts';
 import { PodWorker, type WorkerContext } from './worker.ts';
 
@@ -34,6 +35,8 @@ export interface PodsOptions {
   readonly concurrency?: number;
   /** See WorkerContext. */
   readonly makeRoom?: () => void;
+  /** Since when no master hears of this host. Absent: that is no matter here. */
+  readonly alone?: () => Alone;
   readonly report: (status: PodStatus) => void;
   readonly gone: (podId: string) => void;
 }
@@ -74,6 +77,7 @@ export class Pods {
       stateDir: options.stateDir,
       node: options.node,
       bootId: options.bootId,
+      alone: options.alone ?? (() => neverAlone),
       networkReady: (local) => (local ? this.#networkReady.local : this.#networkReady.cluster),
       report: (status) => options.report(status),
       gone: (id, again) => this.#forget(id, again),
@@ -172,6 +176,11 @@ export class Pods {
   /** Something that pods may wait for has come: an image. */
   poke(): void {
     for (const worker of this.#workers.values()) worker.poke();
+  }
+
+  /** Whether any of them is to stop when no master hears of this host. */
+  get mindsMasters(): boolean {
+    return [...this.#workers.values()].some(({ assignment }) => assignment?.template.onDisconnect !== undefined);
   }
 
   /** Of every pod that this host has or shall have. */

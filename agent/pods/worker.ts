@@ -23,7 +23,7 @@ import { limitsOf } from './step/limits.ts';
 import { rebuild } from './step/rebuild.ts';
 import { restartsOf } from './step/status.ts';
 import { step } from './step/step.ts';
-import { type Action, type ContainerLocal, containerId, emptyTimers, newContainer, newLocal, type PodLocal, type StepInput, type StepResult, type Timers } from './step/types.ts';
+import { type Action, type Alone, type ContainerLocal, containerId, emptyTimers, neverAlone, newContainer, newLocal, type PodLocal, type StepInput, type StepResult, type Timers } from './step/types.ts';
 
 export interface WorkerContext {
   readonly ports: EffectPorts;
@@ -38,6 +38,8 @@ export interface WorkerContext {
   readonly stateDir: string;
   readonly node: string;
   readonly bootId: string;
+  /** Since when no master hears of this host. */
+  alone(): Alone;
   /** `local`: for pods of manifests, whose addresses no master gives. */
   networkReady(local: boolean): boolean;
   report(status: PodStatus): void;
@@ -240,6 +242,8 @@ export class PodWorker {
       oomKilled: ports.view.oomKilled(this.id),
       networkReady: this.#context.networkReady(this.#record.assignment?.manifest !== undefined),
       bootId,
+      // Pods of the host's own manifests have nothing to do with masters.
+      alone: this.#record.assignment?.manifest ? neverAlone : this.#context.alone(),
       now: clock.monotonic(),
       wall: clock.now(),
     };

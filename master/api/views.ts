@@ -28,7 +28,7 @@ export function podItem(input: ViewInput, pod: Pod): PodListItem {
     ready: !lost && status?.ready === true, ...containerCount(status), ip: pod.ip, image: container?.image ?? spec?.template.containers[0]?.image ?? own?.image ?? '', restarts: status?.restarts ?? 0,
     since: status?.since ?? pod.createdAt,
     ...exitCodeOf(status), ...(own ? { origin: own.origin } : {}),
-    message: lost ? 'its node is down' : pod.node === null ? (input.pending.get(pod.id)?.summary ?? 'waiting to be scheduled') : (status?.message ?? pod.reason),
+    message: lost ? (pod.desired === 'running' && spec?.template.onDisconnect ? 'its node is down: it stops by itself, and is replaced then' : 'its node is down') : pod.node === null ? (input.pending.get(pod.id)?.summary ?? 'waiting to be scheduled') : (status?.message ?? pod.reason),
   };
 }
 

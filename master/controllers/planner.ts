@@ -114,7 +114,7 @@ export class Planner {
     }
     return {
       service, update: maps.servicestatus.get(id)?.value.update ?? { state: 'none', message: '' }, revisions, pods, statuses: this.statusesOf(pods), nodes: this.#views,
-      times: (pod) => this.times.get(pod), now, ...evictions(maps, revisions),
+      times: (pod) => this.times.get(pod), lostAt: (node) => this.#liveness.lostAt(node), now, ...evictions(maps, revisions),
     };
   }
 

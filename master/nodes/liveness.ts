@@ -60,6 +60,14 @@ export class Liveness {
     return this.#options.clock.monotonic() < this.#deadline(node) ? 'unknown' : 'down';
   }
 
+  /**
+   * When it was last known to be there, or may have been for all this master knows: since its own start, if it has not seen it. Null
+   * while it is.
+   */
+  lostAt(node: string): number | null {
+    return this.#connected.has(node) ? null : (this.#lostAt.get(node) ?? this.#startedAt);
+  }
+
   /** Milliseconds until the next of these nodes goes down; undefined when none is waiting for it. */
   nextChange(nodes: Iterable<string>): number | undefined {
     const now = this.#options.clock.monotonic();

@@ -2,6 +2,7 @@
  * Jobs: each slot runs to success once per revision. Slots are filled from the lowest, `concurrency` at a time; a new revision
  * is a new run of the whole job.
  */
+import { awaitCutOff } from './cut-off.ts';
 import { Draft } from './draft.ts';
 import { reasons, type ServiceInput, type ServicePlan } from './plan.ts';
 import { verdictOn } from './restart.ts';
@@ -18,6 +19,7 @@ export function planJob(input: ServiceInput): ServicePlan {
   const wanted = new Set(numbers);
   const limit = mode.kind === 'replicated-job' && mode.concurrency > 0 ? mode.concurrency : numbers.length;
 
+  awaitCutOff(input.pods, input, draft);
   let running = 0;
   const empty: (number | string)[] = [];
   for (const slot of all.values()) {
@@ -31,9 +33,10 @@ export function planJob(input: ServiceInput): ServicePlan {
     const [keeper, ...others] = slot.live.filter((pod) => isCurrent(pod, input) && misplaced(pod, input) === null);
     for (const pod of others) draft.end(pod, reasons.duplicate);
     for (const pod of slot.live) if (pod !== keeper) draft.end(pod, misplaced(pod, input) ?? reasons.updated);
-    if (keeper || verdict.kind !== 'settled') for (const pod of slot.lost) draft.abandon(pod);
+    const cutOff = awaitCutOff(slot.lost, input, draft);
+    if (keeper || (verdict.kind !== 'settled' && !cutOff)) for (const pod of slot.lost) draft.abandon(pod);
     // A run that is being stopped may still write somewhere: its successor waits for its end.
-    if (keeper || slot.leaving.length > 0 || slot.live.some((pod) => pod.node !== null)) running++;
+    if (keeper || slot.leaving.length > 0 || cutOff || slot.live.some((pod) => pod.node !== null)) running++;
     else if (verdict.kind === 'wait') draft.wake(verdict.until);
     else if (verdict.kind === 'create' && canCreate(number, input)) empty.push(number);
   }

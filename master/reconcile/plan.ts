@@ -38,6 +38,8 @@ export interface ServiceInput {
   readonly times: (pod: string) => PodTimes | undefined;
   /** Why a pod must leave where it is at once, whatever the settings of updates say; null when it need not. Absent: none must. */
   readonly evicted?: (pod: Pod) => string | null;
+  /** When a node that is away was last known to be there, by the clock of `now`; null when that is not known. Absent: it never is. */
+  readonly lostAt?: (node: string) => number | null;
   readonly now: number;
   /** It is to be restarted after others, which are not ready for that: until then an update of its own replaces nothing. Absent: none. */
   readonly waitsFor?: readonly string[];

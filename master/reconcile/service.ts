@@ -1,5 +1,6 @@
 /** Replicated and global services: every slot has one good pod, for ever. */
 import type { Pod } from '../../model/pod.ts';
+import { awaitCutOff } from './cut-off.ts';
 import { Draft } from './draft.ts';
 import { reasons, type ServiceInput, type ServicePlan } from './plan.ts';
 import { verdictOn } from './restart.ts';
@@ -12,6 +13,7 @@ import { judgeUpdate } from './update.ts';
 export function planService(input: ServiceInput): ServicePlan {
   const draft = new Draft(input);
   const all = evict(sortIntoSlots(input), input, (pod, reason) => draft.end(pod, reason));
+  awaitCutOff(input.pods, input, draft);
   const wanted = slotsOf(all, input, draft);
   const outcome = fillSlots(wanted, input, draft);
   const numbers = new Set(wanted.map((slot) => slot.slot));
@@ -101,8 +103,11 @@ function stateOf(good: Pod, bad: Pod | undefined, input: ServiceInput, draft: Dr
 function fillEmpty(slot: Slot, input: ServiceInput, draft: Draft): 'settled' | 'starting' | 'broken' | 'away' {
   const verdict = verdictOn(slot, input, false);
   if (verdict.kind === 'settled') return 'settled';
+  // It stops by itself, and is not replaced before. Should its node come back in time, it runs on.
+  const replaceable = canCreate(slot.slot, input);
+  if (replaceable && awaitCutOff(slot.lost, input, draft)) return 'starting';
   for (const pod of slot.lost) draft.abandon(pod);
-  if (!canCreate(slot.slot, input)) return 'away';
+  if (!replaceable) return 'away';
   // Stop first: the one before must be gone. One that left because there were too many was not in this pod's place, but has its data.
   if (!startsFirst(input) && slot.leaving.some((pod) => pod.reason !== reasons.scaledDown || keepsData(input))) return 'starting';
   if (verdict.kind === 'wait') {

@@ -2,6 +2,7 @@
 import { matches } from '../../model/constraint/match.ts';
 import { targetOf } from '../../model/constraint/target.ts';
 import { isFinal, type Pod } from '../../model/pod.ts';
+import { type CutOffInput, mayRunUntil } from './cut-off.ts';
 import { reasons, type ServiceInput } from './plan.ts';
 
 export interface Slot {
@@ -19,13 +20,13 @@ export interface Slot {
 /** What became of a pod. `over`: told to go, and nothing of it is left but the record. */
 export type Life = 'live' | 'leaving' | 'ended' | 'lost' | 'over';
 
-export function lifeOf(pod: Pod, input: Pick<ServiceInput, 'statuses' | 'nodes'>): Life {
+export function lifeOf(pod: Pod, input: Pick<ServiceInput, 'statuses' | 'nodes'> & Partial<CutOffInput>): Life {
   const status = input.statuses.get(pod.id);
   const wanted = pod.desired === 'running';
   if (status && isFinal(status.phase)) return wanted ? 'ended' : 'over';
   if (pod.node === null) return wanted ? 'live' : 'over';
   const node = input.nodes.get(pod.node);
-  if (!node || node.state === 'down') return wanted ? 'lost' : 'over';
+  if (!node || node.state === 'down') return wanted ? 'lost' : mayRunUntil(pod, input) === null ? 'over' : 'leaving';
   return wanted ? 'live' : 'leaving';
 }
 

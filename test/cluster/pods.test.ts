@@ -331,3 +331,37 @@ volumes: { data: }
     await removed('power');
   });
 });
+
+describe('a host that is cut off', () => {
+  test('its pods run on, or stop by themselves, though its agent is killed meanwhile; what stops is replaced only then', async () => {
+    const from = out.lines().length;
+    const log = (service: string) => out.lines().slice(from).filter((line) => line.startsWith(service));
+    await cluster.ok(['node', 'pause', 'node-1']);
+    await apply(cluster, 'cut', `
+services:
+  keeps: { ${common('1s')}, command: ${sh(stays('keeps'))} }
+  stops: { ${common('1s')}, command: ${sh(stays('stops'))}, x-on-disconnect: { action: stop, after: 5s } }
+`, ['--wait', '--timeout', '60s']);
+    await cluster.ok(['node', 'activate', 'node-1']);
+    const [keeps, stops] = [await pidOf('cut_keeps', 'keeps'), await pidOf('cut_stops', 'stops')];
+    const [agent] = processesOf(cluster, 'agent-2');
+    const link = (state: 'up' | 'down') => execFileSync('ip', ['link', 'set', `ts-${cluster.name}-2`, state]);
+    link('down');
+    try {
+      killProcess(agent ?? 0);
+      await until('the pod to stop by itself', () => log('stops').includes('stops ends') && !existsSync(`/proc/${stops}`), 60_000);
+      await until('both to run elsewhere', () => log('keeps').length === 2 && log('stops').length === 3, 60_000);
+      expect(log('stops')).toEqual(['stops begins', 'stops ends', 'stops begins']);
+      expect(log('keeps')).toEqual(['keeps begins', 'keeps begins']);
+      expect(existsSync(`/proc/${keeps}`)).toBe(true);
+    } finally {
+      link('up');
+    }
+    await until('the host to be back', async () => (await cluster.nodes()).every(({ state }) => state === 'ready'), 30_000, 200);
+    await until('the one before to be told', () => !existsSync(`/proc/${keeps}`));
+    await cluster.ready('cut');
+    expect((await cluster.pods('cut')).map(({ name, node }) => ({ name, node }))).toEqual([{ name: 'cut_keeps.1', node: 'node-1' }, { name: 'cut_stops.1', node: 'node-1' }]);
+    expect(log('stops')).toEqual(['stops begins', 'stops ends', 'stops begins']);
+    await removed('cut');
+  });
+});

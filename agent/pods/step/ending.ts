@@ -2,6 +2,7 @@
  * How containers are ended: what began last first, its preStop hooks, the signal, the grace, the kill. The grace is the pod's: it begins
  * with the stop, hooks and those that go first use it up, and each gets a little of it at least.
  */
+import { leastGraceMs } from '../../../model/disconnect.ts';
 import type { Hook } from '../../../model/spec.ts';
 import { isAlive, localOf, specOf } from './containers.ts';
 import { hookAgainMs } from './hooks.ts';
@@ -11,8 +12,6 @@ import { type Action, type Answer, type ContainerLocal, containerId, type EndTim
 
 /** How long a killed container may take to be reported dead before it is killed again. */
 const killAgainMs = 5000;
-/** What is left of the grace at least, as Kubernetes has it, when hooks or others have used it up. */
-const leastGraceMs = 2000;
 
 /** One round of ending what shall not run: everything once the pod stops, else condemned attempts and those that are not the live one. */
 export function endContainers(input: StepInput, plan: Plan, local: Pick<PodLocal, 'containers' | 'stop'>, before: Timers): Progress {

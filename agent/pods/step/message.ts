@@ -2,11 +2,13 @@
 import { hasFailed, isInit, localOf, policyOf, running, specsOf } from './containers.ts';
 import { currentInit, waitsFor } from './order.ts';
 import { restartDelay } from './restart.ts';
+import { isHeld } from './stop.ts';
 import type { Plan, PodLocal, StepInput, Timers } from './types.ts';
 
 export function messageOf(input: StepInput, plan: Plan, local: PodLocal, timers: Timers): string {
   if (timers.blocked && !(local.stop && local.released)) return timers.blocked.message;
   if (local.stop) return local.stop.message;
+  if (isHeld(input, plan) && local.phase !== 'running') return 'waiting for a master: another pod may have its place by now';
   const init = currentInit(plan, local);
   if (init && hasStartedInit(plan, local)) return initMessage(plan, local, init.name);
   const restarting = restartMessage(plan, local);

@@ -4,6 +4,7 @@ import { limitsOf } from './limits.ts';
 import { currentInit, waitsFor } from './order.ts';
 import { least, type Progress } from './progress.ts';
 import { delayLeft } from './restart.ts';
+import { isHeld } from './stop.ts';
 import { type Action, containerId, type ContainerLocal, type Plan, type StepInput, type Timers } from './types.ts';
 
 /** One round. At most one create at a time: the containers of a pod share a shim, and its start must not race with itself. */
@@ -13,6 +14,7 @@ export function advance(input: StepInput, plan: Plan, before: Pick<Progress, 'co
   let timers = before.timers;
   const actions: Action[] = [];
   const wakes: number[] = [];
+  if (isHeld(input, plan)) return { containers, timers, actions, wakeIn: undefined };
   const blocked = timers.blocked !== null && now < timers.blocked.until;
   if (blocked && timers.blocked) wakes.push(timers.blocked.until - now);
 

@@ -16,7 +16,7 @@ export function phaseOf(input: StepInput, plan: Plan, local: PodLocal): PodPhase
 
 function currentPhase(input: StepInput, plan: Plan, local: PodLocal): PodPhase {
   const { stop, containers } = local;
-  if (stop && local.released && input.observed.length === 0) return isFailure(stop, plan, containers) ? 'failed' : 'succeeded';
+  if (stop && local.released && input.observed.length === 0) return stop.cause === 'alone' ? 'lost' : isFailure(stop, plan, containers) ? 'failed' : 'succeeded';
   if (stop) return 'stopping';
   const hasBegun = ({ name }: ContainerSpec) => localOf(local, name).ended.length > 0 || running(input, name, localOf(local, name)) !== undefined;
   if (plan.containers.every(hasBegun)) return 'running';

@@ -11,10 +11,10 @@ import { runChecks } from './checks.ts';
 import { endContainers } from './ending.ts';
 import { runHooks } from './hooks.ts';
 import { followLimits } from './limits.ts';
-import { inTurn } from './progress.ts';
+import { inTurn, least } from './progress.ts';
 import { advance } from './run.ts';
 import { isReady, phaseOf, statusOf } from './status.ts';
-import { stopOf } from './stop.ts';
+import { leftAlone, stopOf } from './stop.ts';
 import type { Action, Plan, PodLocal, StepInput, StepResult, Timers } from './types.ts';
 
 export function step(input: StepInput): StepResult {
@@ -39,7 +39,7 @@ export function step(input: StepInput): StepResult {
     local,
     timers: progress.timers,
     actions: [...progress.actions, ...clearing],
-    wakeIn: progress.wakeIn,
+    wakeIn: stop ? progress.wakeIn : least([progress.wakeIn, leftAlone(input, plan)]),
     status: statusOf(input, plan, local, progress.timers),
   };
 }

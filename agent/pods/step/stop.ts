@@ -26,7 +26,22 @@ export function stopOf(input: StepInput, plan: Plan, containers: Containers): St
   const vain = inVain(plan, { containers }, main);
   if (vain !== undefined) return { cause: 'ended', failed: true, message: `${vain} did not complete successfully: ${last(vain)?.message ?? ''}` };
   if (input.removed || pod?.desired === 'stopped') return { cause: 'asked', failed: false, message: pod?.reason ? `stopped: ${pod.reason}` : input.removed ? 'removed' : 'stopped' };
+  const limit = plan.onDisconnect?.stopAfterMs;
+  if (limit !== undefined && input.alone.ms >= limit) return { cause: 'alone', failed: true, message: `stopped: no master for ${Math.round(limit / 1000)} s` };
   return null;
+}
+
+/** Milliseconds until the pod stops because no master was heard of; undefined when it never does. */
+export function leftAlone({ alone }: Pick<StepInput, 'alone'>, plan: Plan): number | undefined {
+  return plan.onDisconnect && Math.max(0, plan.onDisconnect.stopAfterMs - alone.ms);
+}
+
+/**
+ * Whether the pod is not to begin yet. Since the host's start no master was heard of, so nobody knows how long the host was away: another
+ * may run in its place by now.
+ */
+export function isHeld({ alone }: Pick<StepInput, 'alone'>, plan: Plan): boolean {
+  return plan.onDisconnect !== undefined && !alone.heard;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { PodPhase, PodStatus } from '../../../model/pod.ts';
 import type { Healthcheck, Hook, PodTemplate, Probe } from '../../../model/spec.ts';
 
 /** The part of a template that a step looks at. */
-export type Plan = Pick<PodTemplate, 'containers' | 'initContainers' | 'restart' | 'stopGraceMs' | 'networkMode'>;
+export type Plan = Pick<PodTemplate, 'containers' | 'initContainers' | 'restart' | 'stopGraceMs' | 'networkMode' | 'onDisconnect'>;
 
 /** How many ended attempts of a container are remembered, with their logs. */
 export const keptAttempts = 5;
@@ -28,8 +28,8 @@ export interface PodLocal {
 }
 
 export interface Stop {
-  /** `asked` by the leader, or `ended` by itself: its restart policy is at its end. */
-  readonly cause: 'asked' | 'ended';
+  /** `asked` by the leader; `ended` by itself: its restart policy is at its end; `alone`: its host was cut off for so long that it may not run on. */
+  readonly cause: 'asked' | 'ended' | 'alone';
   readonly failed: boolean;
   readonly message: string;
 }
@@ -172,6 +172,13 @@ export interface Observed {
   readonly exit?: { readonly code: number; readonly at: number };
 }
 
+/** How long no master is known to have heard of this host. */
+export interface Alone {
+  readonly ms: number;
+  /** One has since the host was started. If not, `ms` counts from the agent's own start. */
+  readonly heard: boolean;
+}
+
 export interface StepInput {
   readonly podId: string;
   readonly node: string;
@@ -189,6 +196,7 @@ export interface StepInput {
   /** The host's side of the network is set up. */
   readonly networkReady: boolean;
   readonly bootId: string;
+  readonly alone: Alone;
   /** Monotonic milliseconds. */
   readonly now: number;
   /** Milliseconds since the epoch. */
@@ -224,6 +232,8 @@ export interface StepResult {
   readonly wakeIn: number | undefined;
   readonly status: PodStatus;
 }
+
+export const neverAlone: Alone = { ms: 0, heard: true };
 
 export const emptyTimers: Timers = {
   prepared: false,

@@ -138,7 +138,7 @@ const template = Type.Object({
   networkMode: Type.Union([Type.Literal('pod'), Type.Literal('host'), Type.Literal('none')]),
   extraHosts: Type.Array(Type.Object({ name: text, ip: text }, exact)), dns: strings, dnsSearch: strings, dnsOptions: strings, sysctls: map,
   restart,
-  stopGraceMs: ms, reservations: resources,
+  stopGraceMs: ms, onDisconnect: Type.Optional(Type.Object({ stopAfterMs: ms }, exact)), reservations: resources,
 }, exact);
 
 const service = Type.Object({

@@ -152,6 +152,8 @@ export type ComposeService = {
   readonly 'x-affinities'?: readonly string[];
   /** works: Marathon's operators: `[hostname, UNIQUE]`, `rack:MAX_PER:2` */
   readonly 'x-constraints'?: readonly (readonly string[])[];
+  /** works: what becomes of its pods when no master hears of their host: `keep` or `stop` */
+  readonly 'x-on-disconnect'?: ComposeServiceXOnDisconnect;
   readonly 'x-placement'?: ComposeServiceXPlacement;
   /** works: what shares the service's pod */
   readonly 'x-pod'?: ComposeServiceXPod;
@@ -617,6 +619,14 @@ export type ComposeServicePreStartVolumesVolume = {
   readonly labels?: { readonly [name: string]: string };
   readonly nocopy?: boolean;
   readonly subpath?: string;
+  readonly [key: `x-${string}`]: Json;
+};
+
+export type ComposeServiceXOnDisconnect = {
+  /** works: keep (the default): it runs on; stop: it ends by itself, and is replaced elsewhere only after that */
+  readonly action?: 'keep' | 'stop';
+  /** works: 30s unless given, 5s at least; with stop */
+  readonly after?: string;
   readonly [key: `x-${string}`]: Json;
 };
 

@@ -29,7 +29,7 @@ ${tail}`;
 }
 
 const placing = ['x-affinities', 'x-constraints', 'x-placement'];
-const sharing = ['x-pod', 'x-probes'];
+const sharing = ['x-on-disconnect', 'x-pod', 'x-probes'];
 
 /** The specification's keys, or the ones that tsorch adds. */
 function own(keys: Readonly<Record<string, Field>>, ours: boolean, among?: readonly string[]): Readonly<Record<string, Field>> {
@@ -109,6 +109,10 @@ A service is a pod with one container, unless the file says more. The containers
   the service: with several replicas say \`per_replica: true\`, else there is a warning (and an error for \`false\`). A \`pre_start\` of a service that joined another runs
   beside that one, before its own.
 - \`x-pod.volumes\` are directories that live as long as the pod. Containers mount them by name, as volumes: \`volumes: ["cache:/cache"]\`.
+- \`x-on-disconnect\` says what becomes of a pod whose host no master hears of any more. Without it the pod runs on, and after some seconds another takes its slot elsewhere:
+  until the host is back there are two. With \`{ action: stop, after: 30s }\`, or \`stop\`, the host's agent ends it by itself once there was no master for so long (also one that
+  was started again meanwhile), and its replacement waits until that must have happened: \`after\`, the grace and a few seconds. At most one runs, for the price of nobody
+  serving meanwhile. It concerns the master's pods; those of a host's own manifests run without one.
 - \`x-per-replica: true\` on a top-level volume, or on a mount in long syntax, gives every slot a volume of its own, \`NAME.SLOT\`.
 
 \`\`\`yaml

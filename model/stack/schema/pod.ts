@@ -2,7 +2,7 @@
 import { resources } from './deploy.ts';
 import { containerKeys, dependencies } from './container.ts';
 import { ports } from './ports.ts';
-import { any, bool, bytes, list, object, refused, string, works, type Field, type Shape } from './shape.ts';
+import { any, bool, bytes, duration, list, object, refused, string, works, type Field, type Shape } from './shape.ts';
 
 const name: Shape = { kind: 'string', pattern: /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, say: 'names are made of letters, digits, . _ -' };
 
@@ -41,4 +41,9 @@ export const pod = object({
     medium: works({ kind: 'enum', values: ['memory'] }, 'kept in memory instead of on disk'),
     size: works(bytes, 'what it may take; of one in memory'),
   }, { nullable: true }), listed: (item) => ({ ...item, value: null, text: '', plain: true }), name: /^[a-zA-Z0-9][a-zA-Z0-9._-]*$/ }, 'directories that the pod\'s containers share and that live as long as the pod'),
+});
+
+export const onDisconnect = object({
+  action: works({ kind: 'enum', values: ['keep', 'stop'] }, 'keep (the default): it runs on; stop: it ends by itself, and is replaced elsewhere only after that'),
+  after: works(duration, '30s unless given, 5s at least; with stop'),
 });

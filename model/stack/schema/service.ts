@@ -2,7 +2,7 @@
 import { map, scalar } from '../parse/tree.ts';
 import { containerKeys, dependencies } from './container.ts';
 import { deploy } from './deploy.ts';
-import { pod, preStart } from './pod.ts';
+import { onDisconnect, pod, preStart } from './pod.ts';
 import { ports } from './ports.ts';
 import { any, count, duration, harmless, list, object, options, path, refused, string, stringOrList, strings, works, type Field } from './shape.ts';
 import { tupleKey } from './unique.ts';
@@ -52,6 +52,7 @@ export const serviceKeys: Readonly<Record<string, Field>> = {
   volumes_from: works(list(string), 'of services of the stack: their named volumes and bind mounts; the pods are placed beside theirs'),
   'x-affinities': works(list(string, { single: true }), 'where pods want to be relative to others: `container==db`, `image!=redis`, `tier==~cache`'),
   'x-constraints': works(list({ kind: 'tuple' }, { single: true, merge: { kind: 'unique', key: tupleKey } }), 'Marathon\'s operators: `[hostname, UNIQUE]`, `rack:MAX_PER:2`'),
+  'x-on-disconnect': works({ kind: 'short', of: onDisconnect, expand: (node) => [map(node, [['action', scalar(node, node.text)]])] }, 'what becomes of its pods when no master hears of their host: `keep` or `stop`'),
   'x-placement': works(object({ strategy: works({ kind: 'enum', values: ['spread', 'binpack', 'random'] }, 'spread (the default): evenly; binpack: fill nodes one after the other; random') })),
   'x-pod': works(pod, 'what shares the service\'s pod'),
 };

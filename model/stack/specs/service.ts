@@ -6,6 +6,7 @@ import { isAddress } from '../values/address.ts';
 import type { StackContext } from './context.ts';
 import { makeMode, makeUpdate } from './deploy.ts';
 import { makeNetworks } from './networks.ts';
+import { makeOnDisconnect } from './disconnect.ts';
 import { makePlacement } from './placement/placement.ts';
 import { checkJoined } from './pods/joined.ts';
 import { makePod } from './pods/pod.ts';
@@ -26,6 +27,7 @@ export function makeService(service: Reader, name: string, context: StackContext
   const pod = makePod(name, mode.kind === 'replicated-job' || mode.kind === 'global-job', sample, context);
   if (hostname !== undefined && service.text('uts') === 'host') service.at('hostname').error('with uts: host the host\'s name is the container\'s', 'remove hostname, or uts');
   checkSteps(service, name, mode);
+  const onDisconnect = makeOnDisconnect(service);
   const template: PodTemplate = {
     containers: pod.containers,
     ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers }),
@@ -39,6 +41,7 @@ export function makeService(service: Reader, name: string, context: StackContext
     sysctls: pod.sysctls,
     restart: pod.restart,
     stopGraceMs: pod.stopGraceMs,
+    ...(onDisconnect === undefined ? {} : { onDisconnect }),
     reservations: pod.reservations,
   };
   const endpointMode = deploy.text('endpoint_mode') === 'dnsrr' ? 'dnsrr' : 'vip';

@@ -6,8 +6,8 @@ import { makeMode, makeUpdate } from '../deploy.ts';
 import { makePlacement } from '../placement/placement.ts';
 import type { Reader } from '../reader.ts';
 
-/** Of the namespaces that the containers share. */
-const common = ['hostname', 'domainname', 'extra_hosts', 'dns', 'dns_search', 'dns_opt', 'mac_address'] as const;
+/** Of the namespaces that the containers share, and of the pod as a whole. */
+const common = ['hostname', 'domainname', 'extra_hosts', 'dns', 'dns_search', 'dns_opt', 'mac_address', 'x-on-disconnect'] as const;
 
 type Owner = Pick<ServiceSpec, 'name' | 'mode' | 'placement' | 'update' | 'rollback' | 'endpointMode'>;
 

@@ -178,4 +178,23 @@ describe('a session', () => {
     await teardownHost({ ...host.options(address()), signal: new AbortController().signal });
     expect([await host.runtime.list(), host.kernel.pods.size]).toEqual([[], 0]);
   });
+
+  test('what stops without a master is told of its word, and a new agent knows when it came', async () => {
+    await host.start(address());
+    await until(() => master.hellos.length === 2);
+    master.assign([assignment('p1', { template: { onDisconnect: { stopAfterMs: 60_000 } } })]);
+    await until(ready('p1'));
+    const contact = async () => (JSON.parse(await fs.readFile(path.join(host.directory, 'run', 'contact.json'), 'utf8')) as { at: number }).at;
+    const first = await contact();
+    // Answered heartbeats.
+    await until(async () => (await contact()) > first);
+    master.kill();
+    await host.stop();
+    const agent = await host.start(address());
+    expect(agent.connected).toBe(false);
+    await until(() => agent.pods.statuses().some(({ id, ready: is }) => id === 'p1' && is));
+    expect(host.runtime.births).toEqual(['p1.main.1']);
+    await agent.teardown();
+    expect(await fs.readdir(path.join(host.directory, 'run'))).not.toContain('contact.json');
+  });
 });

@@ -3,7 +3,7 @@ import type { Assignment } from '../../../../model/assignment.ts';
 import { attemptFailed } from '../../../../agent/pods/step/absorb.ts';
 import { limitsOf } from '../../../../agent/pods/step/limits.ts';
 import { step } from '../../../../agent/pods/step/step.ts';
-import { type Action, type Answer, type CheckResult, containerId, emptyTimers, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
+import { type Action, type Alone, type Answer, type CheckResult, containerId, emptyTimers, neverAlone, newLocal, type Observed, type PodLocal, type StepInput, type StepResult, type Timers } from '../../../../agent/pods/step/types.ts';
 
 export class World {
   assignment: Assignment | null;
@@ -14,6 +14,7 @@ export class World {
   now = 1000;
   bootId = 'boot-1';
   networkReady = true;
+  alone: Alone = neverAlone;
   attached = false;
   forgotten = false;
   oomKilled = new Set<string>();
@@ -47,6 +48,7 @@ export class World {
       oomKilled: this.oomKilled,
       networkReady: this.networkReady,
       bootId: this.bootId,
+      alone: this.alone,
       now: this.now,
       wall: this.now,
     };

@@ -36,6 +36,19 @@ describe('liveness', () => {
     expect(liveness.state('n')).toBe('down');
   });
 
+  test('tells since when a node is away: at the latest since its own start', async () => {
+    const { clock, liveness } = make();
+    const start = clock.monotonic();
+    await clock.advance(500);
+    expect(liveness.lostAt('n')).toBe(start);
+    liveness.connected('n');
+    expect(liveness.lostAt('n')).toBeNull();
+    await clock.advance(500);
+    liveness.lost('n');
+    await clock.advance(500);
+    expect(liveness.lostAt('n')).toBe(start + 1000);
+  });
+
   test('a host whose proxy still speaks has the longer grace, and the short one from when that ends', async () => {
     const { clock, liveness } = make();
     liveness.connected('n');

@@ -46,6 +46,7 @@ describe('revisionOf', () => {
     ['networks', { ...base, networks: [] }, true],
     ['host ports', { ...base, ports: [{ target: 80, published: 80, protocol: 'tcp', mode: 'host' }] }, true],
     ['reservations', makeSpec({ cpus: 1 }), true],
+    ['what becomes of pods that are cut off', { ...base, template: { ...base.template, onDisconnect: { stopAfterMs: 30_000 } } }, true],
     ['restart policy', { ...base, template: { ...base.template, restart: { ...base.template.restart, maxAttempts: 2 } } }, true],
   ];
   test.each(rows)('%s', (_name, changed, restarts) => {

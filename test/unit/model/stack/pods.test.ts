@@ -285,3 +285,23 @@ secrets: { token: { content: x } }
     ['[{ comand: x, image: i }]', 'services.a.pre_start[0].comand: unknown key comand; did you mean command?'], ['[{ command: x, image: I }]', 'services.a.pre_start[0].image: "I" must be in small letters'],
   ])('%s', (list, message) => expect(wrong(`services: { a: { image: a, pre_start: ${list} } }`)).toEqual([message]));
 });
+
+describe('x-on-disconnect', () => {
+  const web = (value: string) => `services: { web: { image: web, x-on-disconnect: ${value} } }`;
+  test.each([
+    ['stop', { stopAfterMs: 30_000 }],
+    ['{ action: stop }', { stopAfterMs: 30_000 }],
+    ['{ action: stop, after: 1m30s }', { stopAfterMs: 90_000 }],
+    ['keep', undefined],
+    ['{ action: keep }', undefined],
+    ['{}', undefined],
+  ])('%s', (value, made) => {
+    expect(service(web(value), 'web').template.onDisconnect).toEqual(made);
+  });
+  test('what makes no sense', () => {
+    expect(wrong(web('{ action: keep, after: 10s }'))).toEqual([expect.stringContaining('with action: keep nothing happens')]);
+    expect(wrong(web('{ action: stop, after: 4s }'))).toEqual([expect.stringContaining('so short a time')]);
+    expect(wrong(web('restart'))).toEqual([expect.stringMatching(/keep.*stop/)]);
+    expect(wrong('services: { db: { image: db }, web: { image: web, network_mode: "service:db", x-on-disconnect: stop } }')).toEqual([expect.stringContaining('x-on-disconnect of web differs from that of db')]);
+  });
+});

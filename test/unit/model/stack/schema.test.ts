@@ -85,7 +85,7 @@ const samples: Readonly<Record<string, unknown>> = {
   platform: 'linux/arm64', ports: ['80:80'], post_start: [{ command: 'x' }], pre_start: [{ command: 'x' }], pre_stop: [{ command: 'x' }], privileged: true, profiles: ['off'], provider: { type: 'x' }, pull_policy: 'always', pull_refresh_after: '1d', read_only: true, restart: 'no', runtime: 'runc',
   scale: 2, secrets: ['thing'], security_opt: ['no-new-privileges'], shm_size: '1m', stdin_open: true, stop_grace_period: '1s', stop_signal: 'SIGINT', storage_opt: { size: '1g' }, sysctls: { 'net.core.somaxconn': 1 }, tmpfs: '/run', tty: true, ulimits: { nofile: 10 },
   use_api_socket: true, user: '1', userns_mode: 'private', uts: 'host', volumes: ['/data'], volumes_from: ['other'], working_dir: '/w', 'x-affinities': ['container==other'], 'x-constraints': ['hostname:UNIQUE'], 'x-placement': { strategy: 'binpack' },
-  'x-pod': { sidecars: { helper: { image: 'x' } } }, 'x-probes': { readiness: 8080 },
+  'x-on-disconnect': { action: 'stop', after: '1m' }, 'x-pod': { sidecars: { helper: { image: 'x' } } }, 'x-probes': { readiness: 8080 },
 };
 
 /** What must be there for a key to say something. */
