@@ -71,6 +71,11 @@ export function isDiskFull(error: unknown): boolean {
   return false;
 }
 
+/** A whole number from 0 on that is exact. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

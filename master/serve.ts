@@ -88,13 +88,6 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
   const liveness = new Liveness({ clock, ...times });
   const lease = holdSessionLease(store, clock, log, signal);
   const planner = new Planner(world, liveness, signal);
-  const tables: TablePublisher = new TablePublisher({
-    world, stateOf: (node) => liveness.state(node), clock, log: log.child('tables'), signal,
-    onWatcher: (node, began) => {
-      liveness.witness(node, began);
-      planner.nodeChanged(node);
-    },
-  });
   const images: ImageInventory = new ImageInventory((node, names) => sessions.imagesFound(node, names));
   const sessions: Sessions = new Sessions({
     store, world, liveness, images, masterId: id, lease, epoch: () => leadership.current?.createRevision ?? 0, clock, log: log.child('nodes'), signal,
@@ -105,6 +98,14 @@ export async function serveMaster(options: ServeOptions): Promise<Serving> {
       events.add(`node/${name}`, liveness.state(node) === 'ready' ? 'connected' : 'connection lost');
       planner.nodeChanged(node);
       tables.refresh();
+    },
+  });
+  // After the sessions: what agents are to begin is on its way before the table is looked at.
+  const tables: TablePublisher = new TablePublisher({
+    world, stateOf: (node) => liveness.state(node), clock, log: log.child('tables'), signal,
+    onWatcher: (node, began) => {
+      liveness.witness(node, began);
+      planner.nodeChanged(node);
     },
   });
   planner.onStates(() => tables.refresh());

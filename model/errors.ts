@@ -77,3 +77,8 @@ export function describeError(error: unknown): string {
   const where = error.at ? `${error.at.file}:${error.at.line}:${error.at.column}: ` : '';
   return `${where}${error.message}${error.hint ? `; ${error.hint}` : ''}`;
 }
+
+/** `throw` where only an expression can stand: `found ?? raise(new TsorchError(…))`. */
+export function raise(error: Error): never {
+  throw error;
+}

@@ -1,5 +1,6 @@
 /** What a host serves of its volumes: the tree of one that moves, to the node it is offered to. */
 import type { Position } from '../volumes/move/format.ts';
+import { isCount } from '../state.ts';
 
 export interface ServedVolumes {
   /** Throws `forbidden` when it is not offered to that node for that move; the stream's own failures come later. */
@@ -25,8 +26,4 @@ export function parseVolumePath(text: string): VolumeRequest | null {
   const [entries, offset] = [Number(params.get('entries')), Number(params.get('offset'))];
   if (name === '' || !params.get('move') || !isCount(entries) || !isCount(offset)) return null;
   return { name: decodeURIComponent(name), move: params.get('move') ?? '', from: { entries, last: Buffer.from(params.get('last') ?? '', 'base64url').toString('latin1'), offset } };
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }

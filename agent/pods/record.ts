@@ -1,6 +1,6 @@
 /** What is kept on disk of a pod. Secrets are not: they live in memory, and come from a master again after a reboot. */
 import type { Assignment } from '../../model/assignment.ts';
-import { isRecord } from '../state.ts';
+import { isCount, isRecord } from '../state.ts';
 import type { AttemptEnd, ContainerLocal, PodLocal } from './step/types.ts';
 
 export interface PodRecord {
@@ -66,8 +66,4 @@ function isContainer(value: unknown): value is ContainerLocal {
 
 function isEnd(value: unknown): value is AttemptEnd {
   return isRecord(value) && isCount(value['attempt']) && typeof value['endedAt'] === 'number' && typeof value['message'] === 'string' && typeof value['failed'] === 'boolean';
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { TsorchError } from '../../model/errors.ts';
 import type { PushedImage, PullProgress } from '../runtime/port.ts';
+import { isCount } from '../state.ts';
 import { type FrameStream, inputBytes } from './frames.ts';
 import type { StreamContext } from './serve.ts';
 
@@ -78,10 +79,6 @@ function describe(progress: PullProgress): string {
 
 function isPush(value: unknown): value is string {
   return typeof value === 'string' && pushId.test(value);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 function isBlob(value: unknown): value is BlobParams {

@@ -10,7 +10,7 @@ import { imagesToResolve, type PinContext, pinService } from '../apply/pin.ts';
 import { planApply, planRemove } from '../apply/plan.ts';
 import { preview } from '../apply/preview.ts';
 import { Allocations } from '../apply/allocations.ts';
-import { sha256 } from '../apply/hash.ts';
+import { sha256 } from '../../lib/oci/manifest.ts';
 import { commitAsLeader, type Context } from '../context.ts';
 import type { Planner } from '../controllers/planner.ts';
 import { resolveImages } from '../images/resolve.ts';

@@ -75,7 +75,8 @@ export class TablePublisher {
     this.#scheduled = true;
     const early = this.#notBefore - this.#clock.monotonic();
     if (early > 0) this.#clock.sleep(early, this.#signal).then(() => this.#pass(), () => {});
-    else setImmediate(() => this.#pass());
+    // Two turns: what others write on hearing of the change has left by then.
+    else setImmediate(() => setImmediate(() => this.#pass()));
   }
 
   #pass(): void {

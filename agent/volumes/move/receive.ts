@@ -11,7 +11,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeNode, setTimes, setXattr } from '../../../lib/linux/files.ts';
-import { TsorchError } from '../../../model/errors.ts';
+import { raise, TsorchError } from '../../../model/errors.ts';
 import { type Entry, type Position, type Rec, RecordReader } from './format.ts';
 import { fromStart } from './send.ts';
 import { readJournal, type Line } from './journal.ts';
@@ -252,8 +252,4 @@ function dress(file: Buffer, { uid, gid, mode, mtime, type, xattrs = [] }: Entry
 
 function wrong(what: string): TsorchError {
   return new TsorchError('invalid', `the volume's copy does not hold together: ${what}`);
-}
-
-function raise(error: Error): never {
-  throw error;
 }

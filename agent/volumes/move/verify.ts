@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { TsorchError } from '../../../model/errors.ts';
+import { raise, TsorchError } from '../../../model/errors.ts';
 import { lines, type Line } from './journal.ts';
 import { walk } from './send.ts';
 
@@ -42,8 +42,4 @@ export function* verifyTree(incoming: string): Generator<number> {
 
 function differs(path_: string, why: string): TsorchError {
   return new TsorchError('conflict', `the copy of the volume differs from what was sent: ${JSON.stringify(path_)}: ${why}`);
-}
-
-function raise(error: Error): never {
-  throw error;
 }

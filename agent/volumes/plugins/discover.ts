@@ -10,7 +10,7 @@
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { TsorchError } from '../../../model/errors.ts';
+import { raise, TsorchError } from '../../../model/errors.ts';
 import { isMissing, isRecord } from '../../state.ts';
 
 export interface PluginDirectories {
@@ -98,10 +98,6 @@ function addressOf(text: string, tls: boolean): string | null {
   const found = /^(tcp|http|https):\/\/([^/\s]+)(\/[^\s]*)?$/.exec(text);
   if (!found) return null;
   return `${tls || found[1] === 'https' ? 'https' : 'http'}://${found[2] ?? ''}${found[3] ?? ''}`.replace(/\/$/, '');
-}
-
-function raise(error: Error): never {
-  throw error;
 }
 
 async function entries(directory: string): Promise<readonly string[]> {

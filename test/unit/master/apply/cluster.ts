@@ -1,7 +1,7 @@
 /** A master without agents: stack files go through the loader and the real deciders into a store in memory, and pods always serve. */
 import { FakeClock } from '../../../../lib/clock.ts';
 import { Allocations } from '../../../../master/apply/allocations.ts';
-import { sha256 } from '../../../../master/apply/hash.ts';
+import { sha256 } from '../../../../lib/oci/manifest.ts';
 import { planApply, type ApplyInput, type ApplyPlan } from '../../../../master/apply/plan.ts';
 import { preview } from '../../../../master/apply/preview.ts';
 import { Planner } from '../../../../master/controllers/planner.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Allocations } from '../../../../master/apply/allocations.ts';
-import { sha256 } from '../../../../master/apply/hash.ts';
+import { sha256 } from '../../../../lib/oci/manifest.ts';
 import { planApply, planRemove } from '../../../../master/apply/plan.ts';
 import { commitAll } from '../../../../master/store/commit.ts';
 import type { MemoryStore } from '../../../../master/store/memory.ts';
