@@ -104,22 +104,45 @@ export class RecordWriter {
 
 /** The records in pieces that were cut anywhere. Throws `invalid` for what is none. */
 export class RecordReader {
-  #rest: Buffer = Buffer.alloc(0);
+  /** A record whose end has not come yet; grows to the largest there was, and is used again. */
+  #part: Buffer = Buffer.alloc(64 << 10);
+  #filled = 0;
 
+  /** The bytes of a record are good until the next one is asked for. */
   *push(piece: Uint8Array): Generator<Rec> {
     const view = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
-    let buffer = this.#rest.length === 0 ? view : Buffer.concat([this.#rest, view]);
-    for (;;) {
-      if (buffer.length < headBytes) break;
-      const length = buffer.readUInt32LE(1);
-      if (length > mostBytes) throw broken(`a record of ${length} bytes`);
-      if (buffer.length < headBytes + length) break;
-      yield parseRecord(buffer.readUInt8(0), buffer.subarray(headBytes, headBytes + length));
-      buffer = buffer.subarray(headBytes + length);
+    let at = 0;
+    while (at < view.length) {
+      // Whole within the piece, it is not copied.
+      const whole = this.#filled === 0 ? recordBytes(view, at, view.length) : null;
+      if (whole !== null && at + whole <= view.length) {
+        yield parseRecord(view.readUInt8(at), view.subarray(at + headBytes, at + whole));
+        at += whole;
+        continue;
+      }
+      at += this.#fill(view, at, recordBytes(this.#part, 0, this.#filled) ?? headBytes);
+      const length = recordBytes(this.#part, 0, this.#filled);
+      if (length === null || this.#filled < length) continue;
+      this.#filled = 0;
+      yield parseRecord(this.#part.readUInt8(0), this.#part.subarray(headBytes, length));
     }
-    // A copy: what it was cut from may be reused by whoever sent it.
-    this.#rest = Buffer.from(buffer);
   }
+
+  /** Takes over what is missing of `wanted` bytes, or what there is of it; how many those were. */
+  #fill(view: Buffer, at: number, wanted: number): number {
+    if (wanted > this.#part.length) this.#part = Buffer.concat([this.#part.subarray(0, this.#filled)], wanted);
+    const taken = view.copy(this.#part, this.#filled, at, Math.min(view.length, at + wanted - this.#filled));
+    this.#filled += taken;
+    return taken;
+  }
+}
+
+/** Of the record that begins at `at`, its head included; null while its head is not all there. */
+function recordBytes(buffer: Buffer, at: number, end: number): number | null {
+  if (end - at < headBytes) return null;
+  const length = buffer.readUInt32LE(at + 1);
+  if (length > mostBytes) throw broken(`a record of ${length} bytes`);
+  return headBytes + length;
 }
 
 function parseRecord(kind: number, payload: Buffer): Rec {

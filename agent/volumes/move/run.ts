@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { describeError, type ErrorCode, TsorchError } from '../../../model/errors.ts';
 import type { Position } from './format.ts';
+import { Litter } from './litter.ts';
 import type { Told, Work } from './thread.ts';
 
 /** Pieces on their way between the threads, of about 256 KiB. */
@@ -66,12 +67,14 @@ class Thread {
 /** The volume's tree as pieces of the stream, from a position on. Leaving the loop ends the reading. */
 export async function* sendVolume(root: string, from: Position, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const thread = new Thread({ kind: 'send', root, from });
+  const litter = new Litter();
   try {
     for (;;) {
       const told = await thread.next(signal);
       if (told.kind === 'done') return;
       if (told.kind !== 'piece') continue;
       yield told.piece;
+      litter.add(told.piece.length);
       thread.give();
     }
   } finally {
@@ -102,6 +105,7 @@ export async function receiveVolume({ incoming, bootId, quota, open, progress, s
     if (first.kind !== 'position') throw new TsorchError('internal', 'the thread said nothing of its position');
     let under = 0;
     let over = false;
+    const litter = new Litter();
     const settle = async (most: number) => {
       while (under > most && !over) {
         const told = await thread.next(signal);
@@ -115,6 +119,7 @@ export async function receiveVolume({ incoming, bootId, quota, open, progress, s
       for await (const piece of open(first.position)) {
         thread.post(piece);
         under++;
+        litter.add(piece.length);
         await settle(window - 1);
       }
     } catch (error) {

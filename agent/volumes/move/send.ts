@@ -39,6 +39,7 @@ function* sendFile(writer: RecordWriter, fd: number, { path, size, mtime }: Entr
   try {
     const hash = createHash('sha256');
     const zeros = Buffer.alloc(dataBytes);
+    let buffer: Buffer | null = null;
     for (let at = 0; at < size; ) {
       const data = seekData(fd, at) ?? size;
       // Holes are not sent, but they are part of what is compared.
@@ -46,14 +47,16 @@ function* sendFile(writer: RecordWriter, fd: number, { path, size, mtime }: Entr
       at = Math.min(data, size);
       const hole = at < size ? Math.min(seekHole(fd, at), size) : size;
       while (at < hole) {
-        const buffer = Buffer.allocUnsafeSlow(Math.min(dataBytes, hole - at));
-        const read = fs.readSync(fd, buffer, 0, buffer.length, at);
+        buffer ??= Buffer.allocUnsafeSlow(Math.min(dataBytes, size));
+        const read = fs.readSync(fd, buffer, 0, Math.min(buffer.length, hole - at), at);
         if (read === 0) throw changed(path);
-        const bytes = buffer.subarray(0, read);
+        const bytes: Buffer = buffer.subarray(0, read);
         hash.update(bytes);
         if (at + read > from) writer.data(Math.max(at, from), at >= from ? bytes : bytes.subarray(from - at));
         at += read;
+        // What was taken is a copy; what was not still needs this one.
         if (writer.full) yield writer.take();
+        else buffer = null;
       }
     }
     const after = fs.fstatSync(fd, { bigint: true });

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { TsorchError } from '../../../model/errors.ts';
 import { beginQuota } from '../quota.ts';
 import type { Position } from './format.ts';
+import { Litter } from './litter.ts';
 import { TreeReceiver } from './receive.ts';
 import { sendTree } from './send.ts';
 import { verifyTree } from './verify.ts';
@@ -33,6 +34,7 @@ interface Data {
 const port = parentPort;
 const { work, credit } = workerData as Data;
 const reportBytes = 8 << 20;
+const litter = new Litter();
 
 function tell(told: Told, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(told, transfer);
@@ -42,6 +44,7 @@ function send({ root, from }: Extract<Work, { kind: 'send' }>): void {
   for (const piece of sendTree(root, from)) {
     while (Atomics.load(credit, 0) <= 0) Atomics.wait(credit, 0, 0);
     Atomics.sub(credit, 0, 1);
+    litter.add(piece.length);
     tell({ kind: 'piece', piece }, [piece.buffer]);
   }
   tell({ kind: 'done' });
@@ -54,6 +57,7 @@ function receive({ incoming, bootId, quota }: Extract<Work, { kind: 'receive' }>
   tell({ kind: 'position', position: receiver.position });
   port?.on('message', (piece: Uint8Array | null) => attempt(() => {
     if (piece !== null) receiver.write(piece);
+    litter.add(piece?.length ?? 0);
     tell({ kind: 'written', entries: receiver.entries, bytes: receiver.bytes, over: receiver.over });
     if (piece !== null && !receiver.over) return;
     receiver.close();
