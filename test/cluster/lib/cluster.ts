@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeListItem, PodDetail, PodListItem, ServiceListItem } from '../../../model/api.ts';
+import { Running } from './running.ts';
 import { root, run, until, type Output, type RunOptions } from './tsorch.ts';
 
 export class Cluster {
@@ -43,6 +44,11 @@ export class Cluster {
 
   tsorch(args: readonly string[], options: RunOptions = {}): Promise<Output> {
     return run(join(root, 'bin/tsorch'), args, { ...options, env: { ...this.#env, ...options.env } });
+  }
+
+  /** Starts a command that goes on. Whoever starts it ends it. */
+  open(args: readonly string[]): Running {
+    return new Running(join(root, 'bin/tsorch'), args, this.#env);
   }
 
   /** Must succeed; its standard output. */

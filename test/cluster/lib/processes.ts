@@ -26,7 +26,7 @@ function* everyProcess(): Generator<Seen> {
 }
 
 /**
- * Pids of `master`, `etcd`, `supervisor`, `agent-N`, `proxy-N`, `containerd-N`; of everything on a host (`host-N`); of its
+ * Pids of `master`, `etcd`, `supervisor`, `agent-N`, `proxy-N` (or `program-N`, both in one), `containerd-N`; of everything on a host (`host-N`); of its
  * containers' first processes (`pods-N`); of the whole cluster (`all`).
  */
 export function processesOf(cluster: Cluster, what: string): number[] {
@@ -42,6 +42,8 @@ function matches(cluster: Cluster, seen: Seen, kind: string, index: string): boo
     case 'agent':
     case 'proxy':
       return of(kind);
+    case 'program':
+      return of('host');
     case 'supervisor':
       return seen.args.some((arg) => arg.includes('supervisor')) && seen.args.some((arg) => arg.includes(`/run/tsorch/${cluster.name}`));
     case 'etcd':
