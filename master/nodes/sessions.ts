@@ -75,7 +75,8 @@ export class Sessions {
 
   /** Opens a data stream on a node; see Streams. */
   openStream(node: string, kind: string, params: unknown): Promise<DataStream> {
-    return this.#streams.open(node, kind, params, (request) => {
+    const name = this.#options.world.get('nodes', node)?.name ?? node;
+    return this.#streams.open({ node, name }, kind, params, (request) => {
       const session = this.#sessions.get(node);
       session?.send({ $case: 'openStream', value: request });
       return session !== undefined;

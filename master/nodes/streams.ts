@@ -26,15 +26,15 @@ export class Streams {
    * Opens a stream of `kind` on a node. `send` hands the request to the node's session and says whether there is one.
    * `unavailable` when there is none, `timeout` when the agent does not dial back.
    */
-  async open(node: string, kind: string, params: unknown, send: (request: { id: string; kind: string; params: string }) => boolean): Promise<DataStream> {
+  async open({ node, name = node }: { readonly node: string; readonly name?: string }, kind: string, params: unknown, send: (request: { id: string; kind: string; params: string }) => boolean): Promise<DataStream> {
     const id = randomBytes(16).toString('hex');
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<DataStream>((resolve, reject) => {
         this.#waiting.set(id, { node, resolve });
-        timer = setTimeout(() => reject(new TsorchError('timeout', `node ${node} did not open the ${kind} stream`)), this.#timeoutMs);
+        timer = setTimeout(() => reject(new TsorchError('timeout', `node ${name} did not open the ${kind} stream`)), this.#timeoutMs);
         if (!send({ id, kind, params: JSON.stringify(params) })) {
-          reject(new TsorchError('unavailable', `node ${node} is not connected`, { hint: 'see tsorch nodes' }));
+          reject(new TsorchError('unavailable', `node ${name} is not connected`, { hint: 'see tsorch nodes' }));
         }
       });
     } finally {
