@@ -34,11 +34,8 @@ services:
 const median = (values: readonly number[]) => at(values, 0.5);
 const at = (values: readonly number[], part: number) => values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(part * values.length))] ?? Number.NaN;
 const say = (text: string) => process.stdout.write(`${text}\n`);
-/** What `dd` says of itself: bytes and seconds. */
-const speedOf = (text: string) => {
-  const [, bytes, seconds] = /(\d+) bytes .*copied, ([\d.]+) s/.exec(text) ?? [];
-  return Number(bytes) / 1e6 / Number(seconds);
-};
+/** busybox says how long it took, as its last word. */
+const speedOf = (text: string) => (megabytes * 16 * 65_536) / 1e6 / Number(text.trim().split('\n').at(-1));
 
 const cluster = await Cluster.up('b-logs', ['--nodes', '1']);
 try {
@@ -60,7 +57,7 @@ try {
 async function writing(rss: () => number): Promise<void> {
   const [ours, followed, floors]: [number[], number[], number[]] = [[], [], []];
   // The output of the container's own process, as it has it itself.
-  const write = async () => speedOf((await cluster.exec('bench_writer', ['dd', 'if=/dev/zero', 'of=/proc/1/fd/1', 'bs=64k', `count=${megabytes * 16}`])).stderr);
+  const write = async () => speedOf((await cluster.exec('bench_writer', ['busybox', 'time', '-f', '%e', 'dd', 'if=/dev/zero', 'of=/proc/1/fd/1', 'bs=64k', `count=${megabytes * 16}`])).stderr);
   const before = rss();
   let [most, mostFollowed] = [0, 0];
   const sampled = async (work: () => Promise<number>, tell: (mb: number) => void) => {
@@ -86,7 +83,7 @@ async function writing(rss: () => number): Promise<void> {
 
 /** One pipe and one process that copies, as the shim is. */
 function floor(file: string): number {
-  const text = execFileSync('sh', ['-c', `{ LC_ALL=C dd if=/dev/zero bs=64k count=${megabytes * 16} 2>&3 | cat > "$1"; } 3>&1`, 'sh', file]).toString();
+  const text = execFileSync('sh', ['-c', `{ busybox time -f %e dd if=/dev/zero bs=64k count=${megabytes * 16} 2>&3 | cat > "$1"; } 3>&1`, 'sh', file]).toString();
   rmSync(file, { force: true });
   return speedOf(text);
 }
