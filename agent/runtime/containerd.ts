@@ -25,10 +25,12 @@ import type { CreateRequest, ExecProcess, ExecRequest, ExitStatus, Runtime, Runt
 import { PodUsers } from './pod-users.ts';
 import { removeContainer } from './remove.ts';
 import { specJson } from './spec/oci.ts';
+import { SIGKILL } from './spec/signal.ts';
 import { resourceUpdate } from './spec/resources.ts';
 import type { CgroupUsage } from '../stats/parse.ts';
 import { sweepStaging } from './staging.ts';
 import { containerState } from './state.ts';
+import { endStuckShim } from './stuck.ts';
 import { stdinPath } from './task.ts';
 import { readUsage } from './usage.ts';
 import { waitForExit } from './wait.ts';
@@ -46,12 +48,15 @@ export interface ContainerdRuntimeOptions {
   readonly runtime?: string;
   readonly snapshotter?: string;
   readonly cdiDirectories?: readonly string[];
+  /** How long a shim may take to have its container killed before it counts as stuck, milliseconds; 30 s unless told. */
+  readonly patienceMs?: number;
   /** Creates under way at a time: more only makes each slower. */
   readonly parallel?: number;
 }
 
 export const defaultCgroupPrefix = 'tsorch';
 export const defaultSnapshotter = 'overlayfs';
+const defaultPatienceMs = 30_000;
 
 /** Makes the host ready and what an earlier run left in order. Throws `unsupported` when there is no OCI runtime. */
 export async function openContainerdRuntime(options: ContainerdRuntimeOptions): Promise<ContainerdRuntime> {
@@ -69,6 +74,8 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
     snapshotter: options.snapshotter ?? defaultSnapshotter,
     known: new Map(),
     users: await PodUsers.open(runDir),
+    patienceMs: options.patienceMs ?? defaultPatienceMs,
+    stuck: new Set(),
   };
   await sweepStaging(runDir);
   await sweepExecs(context);
@@ -124,7 +131,13 @@ export class ContainerdRuntime implements Runtime {
   }
 
   async kill(id: string, signal: number): Promise<void> {
-    await orNothing(this.context.client.call(TasksService.kill, { containerId: containerdId(id), execId: '', signal, all: false }));
+    const containerId = containerdId(id);
+    const { client, patienceMs } = this.context;
+    try {
+      await orNothing(client.call(TasksService.kill, { containerId, execId: '', signal, all: false }, { deadlineMs: patienceMs }));
+    } catch (error) {
+      if (signal !== SIGKILL || !(await endStuckShim(this.context, containerId, error))) throw error;
+    }
   }
 
   remove(id: string): Promise<void> {

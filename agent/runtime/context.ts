@@ -29,6 +29,10 @@ export interface RuntimeContext {
   /** Containers met so far, by containerd's id. */
   readonly known: Map<string, Known>;
   readonly users: PodUsers;
+  /** How long containerd may take to have a container killed. */
+  readonly patienceMs: number;
+  /** Containers, by containerd's id, that could not be killed since their shim is silent. */
+  readonly stuck: Set<string>;
 }
 
 export interface Known {

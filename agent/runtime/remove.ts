@@ -8,18 +8,22 @@ import { ContainersService } from '../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../proto/gen/containerd/snapshots.ts';
 import { Status, TasksService } from '../../proto/gen/containerd/tasks.ts';
 import { removeAssets } from './assets.ts';
-import { removeCgroup } from './cgroup.ts';
+import { cgroupProcesses, removeCgroup } from './cgroup.ts';
 import { type Known, knownContainer, layoutNow, orNothing, type RuntimeContext } from './context.ts';
 import { containerdId, shimSocket } from './ids.ts';
+import { signalProcess } from './proc.ts';
 import { SIGKILL } from './spec/signal.ts';
+import { endStuckShim } from './stuck.ts';
 
 const killDeadlineMs = 30_000;
+const membersDeadlineMs = 10_000;
 
 export async function removeContainer(context: RuntimeContext, id: string): Promise<void> {
   const containerId = containerdId(id);
   await removeTask(context, containerId);
   failpoint('remove.task', id);
   const known = await knownContainer(context, id);
+  if (known) await endMembers(context, known);
   if (known?.assets) await removeAssets(context, containerId, known.assets);
   await Promise.all([known && removeTraces(context, known), removeLayer(context, containerId)]);
   failpoint('remove.layer', id);
@@ -38,6 +42,21 @@ async function removeRecords(context: RuntimeContext, containerId: string): Prom
   if (assets) await removeAssets(context, containerId, assets);
   await removeLayer(context, containerId);
   await removeRecord(context, containerId);
+}
+
+/**
+ * The task is gone with its shim at once, and only then does containerd have its processes killed: nothing may take the container's place,
+ * or its files, before they are dead.
+ */
+async function endMembers(context: RuntimeContext, { id, cgroup }: Known): Promise<void> {
+  const until = context.clock.monotonic() + membersDeadlineMs;
+  for (;;) {
+    const pids = await cgroupProcesses(await layoutNow(context), cgroup);
+    if (pids.length === 0) return;
+    if (context.clock.monotonic() > until) throw new TsorchError('timeout', `processes ${pids.join(', ')} of container ${id} do not end even when killed`);
+    for (const pid of pids) signalProcess(pid, 'SIGKILL');
+    await context.clock.sleep(20);
+  }
 }
 
 async function removeTraces(context: RuntimeContext, known: Known): Promise<void> {
@@ -64,6 +83,7 @@ async function removeLayer(context: RuntimeContext, containerId: string): Promis
 async function removeRecord(context: RuntimeContext, containerId: string): Promise<void> {
   await orNothing(context.client.call(ContainersService.delete, { id: containerId }));
   context.known.delete(containerId);
+  context.stuck.delete(containerId);
 }
 
 async function removeTask(context: RuntimeContext, containerId: string): Promise<void> {
@@ -79,6 +99,7 @@ async function removeTask(context: RuntimeContext, containerId: string): Promise
       const forgotten = deletedBefore(error, containerId);
       if (forgotten !== null) await mkdir(forgotten, { recursive: true });
       // A shim that died just now: containerd is still cleaning up after it.
+      if (attempt < 20 && (await endStuckShim(context, containerId, error))) continue;
       if (attempt === 20 || (error instanceof TsorchError && error.code === 'timeout')) throw error;
       await clock.sleep(100);
     }
@@ -101,8 +122,8 @@ async function hasEnded({ client }: RuntimeContext, containerId: string): Promis
 }
 
 async function killAndWait(context: RuntimeContext, containerId: string): Promise<void> {
-  const { client } = context;
-  const killed = await orNothing(client.call(TasksService.kill, { containerId, execId: '', signal: SIGKILL, all: false }).then(() => true));
+  const { client, patienceMs } = context;
+  const killed = await orNothing(client.call(TasksService.kill, { containerId, execId: '', signal: SIGKILL, all: false }, { deadlineMs: patienceMs }).then(() => true));
   if (killed) await orNothing(client.call(TasksService.wait, { containerId, execId: '' }, { deadlineMs: killDeadlineMs }));
 }
 

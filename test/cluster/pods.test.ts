@@ -83,6 +83,8 @@ services:
     expect(netns(pids[0] ?? 0)).not.toBe(readlinkSync('/proc/self/ns/net'));
     // The sidecar serves what the init container wrote; the service that joined asks on localhost.
     expect(execFileSync('nsenter', ['-t', String(pids[2]), '-m', '-n', 'busybox', 'wget', '-qO-', 'http://127.0.0.1:8080/seed'], { encoding: 'utf8', timeout: 10_000 })).toBe('seed\n');
+    // That they run is known before they have said so.
+    await until('all to begin', () => out.lines().length === 7);
     expect(out.lines().slice(0, 5)).toEqual(['fetch', 'seed', 'migrate', 'web begins', 'web warmed']);
     expect(out.lines().slice(5).sort()).toEqual(['logs begins', 'proxy begins']);
     await removed('shop');
@@ -187,11 +189,13 @@ services:
     expect(log().sort()).toEqual(['db 1 begins', 'migrated']);
     out.put('healthy');
     await until('the app to begin', () => log().includes('app begins'));
-    expect(log().slice(2)).toEqual(['cache begins', 'app begins']);
+    await until('the cache to have said so', () => log().includes('cache begins'));
+    expect(log().slice(2).sort()).toEqual(['app begins', 'cache begins']);
 
     out.remove('healthy');
     await apply(cluster, 'chain', chain('2'));
     await says(cluster, 'chain_db', /health check/);
+    await until('the new db to begin', () => log().includes('db 2 begins'));
     expect(log().slice(4)).toEqual(['db 1 ends', 'db 2 begins']);
     out.put('healthy');
     await until('the app to begin again', () => log().filter((line) => line === 'app begins').length === 2);
@@ -294,7 +298,7 @@ services:
     stop_grace_period: 0s
     ${on('node-2')}
     volumes: ["data:/data", "cache:/cache", "${out.directory}:/out"]
-    command: ${sh('echo begins >> /data/log; cat /data/log > /out/data; ls /cache > /out/cache; touch /cache/warm; exec sleep 1000')}
+    command: ${sh('echo begins >> /data/log; ls /cache > /out/cache; touch /cache/warm; cat /data/log > /out/data; exec sleep 1000')}
     x-pod: { init: [{ image: ${image}, command: ${sh('echo init >> /data/log')}, volumes: ["data:/data"] }], volumes: { cache: { medium: memory } } }
   web: { ${common()}, ${on('node-1')}, command: ["sleep", "1000"] }
 volumes: { data: }
@@ -325,6 +329,7 @@ volumes: { data: }
     expect(after.ended).toMatchObject([{ attempt: 1, exitCode: null }]);
     await cluster.ready('power');
     expect((await cluster.pods('power_db')).map(({ id, node, ip }) => ({ id, node, ip }))).toEqual([{ id: before?.id, node: 'node-2', ip: before?.ip }]);
+    await until('it to have looked what there is', () => out.lines('data').length === 3);
     expect(out.lines('data')).toEqual(['init', 'begins', 'begins']);
     expect(out.lines('cache')).toEqual([]);
     expect(await pidOf('power_web', 'web')).toBe(web);

@@ -77,7 +77,8 @@ describe('order', () => {
         initContainers: [container('fetch', `sleep 0.2; ${say('fetch')}`), container('migrate', say('migrate'))],
       }),
     ]);
-    await until(ready('o1'), 20_000);
+    // That it runs is known before it has said so.
+    await until(async () => ready('o1')() && (await log()).length === 6, 20_000);
     master.assign([]);
     await until(() => !agent.pods.has('o1'), 20_000);
     expect(await log()).toEqual(['fetch', 'migrate', 'db begins', 'db seeded', 'web begins', 'logs begins', 'logs ends', 'web leaves', 'web ends', 'db ends']);
@@ -163,7 +164,8 @@ describe('probes', () => {
     // It ended well, as it was told to; but that it had to be told is a failure.
     expect(of('l1', 'web')?.ended?.[0]).toMatchObject({ attempt: 1, exitCode: 0, message: expect.stringMatching(/^liveness probe failed: .*can't open '\/out\/alive'/) });
     expect(of('l1', 'logs')).toMatchObject({ attempt: 1, state: 'running' });
-    expect((await log()).slice(0, 4)).toEqual(['web begins', 'web leaves', 'web ends', 'web begins']);
+    await until(async () => (await log()).length === 4);
+    expect(await log()).toEqual(['web begins', 'web leaves', 'web ends', 'web begins']);
   });
 });
 

@@ -31,7 +31,7 @@ export function hostPaths(name: string): { readonly base: string; readonly state
 }
 
 /** `diskBytes`: everything but what is in /run is on a disk of that size. */
-export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[]; readonly diskBytes?: number } = {}): Promise<ContainerdHost> {
+export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[]; readonly diskBytes?: number; readonly patienceMs?: number } = {}): Promise<ContainerdHost> {
   const { base, stateDir, runDir, cgroupPrefix } = hostPaths(name);
   const [clock, log] = [systemClock, silentLog];
   const logDir = join(base, 'logs');
