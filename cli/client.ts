@@ -1,6 +1,5 @@
 /** The HTTP API as functions: paths, bodies and answers of model/api.ts. Everything rejects with a TsorchError. */
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
 import { TsorchError } from '../model/errors.ts';
 import { logChunkType, type PodLogChunk } from '../model/log-chunk.ts';
 import { jsonLines, logChunks, serverSentEvents } from './client/streams.ts';
@@ -53,12 +52,6 @@ export class ApiClient {
   async *events<T>(path: string, query?: Query): AsyncGenerator<T> {
     const response = await this.#request('GET', path, { accept: 'text/event-stream', ...(query ? { query } : {}) });
     yield* this.#receive(serverSentEvents<T>(response), response);
-  }
-
-  /** Sends a file and yields what the master says about it meanwhile. */
-  async *upload<T>(path: string, body: Readable, query?: Query): AsyncGenerator<T> {
-    const response = await this.#request('PUT', path, { stream: body, contentType: 'application/x-tar', timeoutMs: 0, ...(query ? { query } : {}) });
-    yield* this.#receive(jsonLines<T>(response), response);
   }
 
   /** Sends JSON and yields what the master says about it, one value per line, for as long as it takes. */

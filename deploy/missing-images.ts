@@ -1,22 +1,13 @@
-/** Which node lacks which image. Pure. */
+/** Which images some node lacks. Pure. */
 import type { ImageListItem } from '../model/api.ts';
 import type { BuiltImage } from './images/build.ts';
-
-export interface MissingImage {
-  readonly image: BuiltImage;
-  /** Names, in the order given. */
-  readonly nodes: readonly string[];
-}
 
 /** By an image's id: the digests that nodes have listed it under after it was loaded. */
 export type KnownDigests = Readonly<Record<string, readonly string[]>>;
 
 /** An image is on a node when the reference means the same content there. References may have a registry in front. */
-export function missingImages(images: readonly BuiltImage[], nodes: readonly string[], present: readonly ImageListItem[], known: KnownDigests): readonly MissingImage[] {
-  return images.flatMap((image) => {
-    const lacking = nodes.filter((node) => !present.some((item) => item.node === node && (item.digest === image.id || known[image.id]?.includes(item.digest) === true) && names(item, image)));
-    return lacking.length > 0 ? [{ image, nodes: lacking }] : [];
-  });
+export function missingImages(images: readonly BuiltImage[], nodes: readonly string[], present: readonly ImageListItem[], known: KnownDigests): readonly BuiltImage[] {
+  return images.filter((image) => nodes.some((node) => !present.some((item) => item.node === node && (item.digest === image.id || known[image.id]?.includes(item.digest) === true) && names(item, image))));
 }
 
 /** What the nodes list the images under, for the next time. */

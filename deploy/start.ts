@@ -3,7 +3,6 @@
  * second time it takes seconds.
  */
 import { homedir } from 'node:os';
-import { createReadStream } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ApiClient } from '../cli/client.ts';
@@ -12,7 +11,7 @@ import { codeOf } from '../cli/exit.ts';
 import type { Io } from '../cli/io.ts';
 import { run } from '../cli/run.ts';
 import type { ImageListItem, NodeListItem, ServiceListItem } from '../model/api.ts';
-import { describeError, TsorchError } from '../model/errors.ts';
+import { describeError } from '../model/errors.ts';
 import { buildImages, type BuiltImage } from './images/build.ts';
 import { createSteps } from './local/steps.ts';
 import { digestsOf, missingImages, type KnownDigests } from './missing-images.ts';
@@ -40,7 +39,7 @@ try {
   const images = await steps.step('images', (say) => buildImages({ out: join(cache, 'out'), cache, names: [], say }), (built) => `${built.filter((image) => image.fresh).length} built, ${built.length} in all`);
   const client = new ApiClient(await resolveMaster({}, io.env), stop.signal);
   try {
-    await steps.step('images on the hosts', (say) => loadImages(client, images, say), (count) => (count === 0 ? 'there already' : `${count} loaded`));
+    await loadImages(client, images);
     await tsorch('apply', '-f', 'deploy/examples/voting/stack.yml', '--wait', '--timeout', '3m');
     await tsorch('ps', 'voting');
     await showAddresses(client, started);
@@ -60,18 +59,14 @@ async function tsorch(...argv: readonly string[]): Promise<void> {
   if (code !== 0) process.exit(code);
 }
 
-/** Sends each node what it lacks, and nothing else. */
-async function loadImages(client: ApiClient, images: readonly BuiltImage[], say: (detail: string) => void): Promise<number> {
-  const [nodes, present] = await Promise.all([client.get<NodeListItem[]>('/v1/nodes'), client.get<ImageListItem[]>('/v1/images')]);
-  const missing = missingImages(images, nodes.filter((node) => node.state === 'ready').map((node) => node.name), present, await readKnown());
-  for (const { image, nodes: targets } of missing) {
-    say(`${image.reference} to ${targets.join(', ')}`);
-    for await (const message of client.upload<{ node: string; error?: string }>('/v1/images', createReadStream(image.path, { highWaterMark: 1 << 20 }), { node: targets })) {
-      if (message.error) throw new TsorchError('internal', `${image.reference} cannot be loaded on ${message.node}: ${message.error}`);
-    }
-  }
-  if (missing.length > 0) await writeFile(knownFile, JSON.stringify(digestsOf(images, await client.get<ImageListItem[]>('/v1/images'))));
-  return missing.length;
+/** What some host has not got. As a person would, but without reading archives of which nothing is missing. */
+async function loadImages(client: ApiClient, images: readonly BuiltImage[]): Promise<void> {
+  const present = () => client.get<ImageListItem[]>('/v1/images');
+  const ready = (await client.get<NodeListItem[]>('/v1/nodes')).filter((node) => node.state === 'ready').map((node) => node.name);
+  const missing = missingImages(images, ready, await present(), await readKnown());
+  if (missing.length === 0) return;
+  await tsorch('image', 'load', ...missing.map(({ path }) => path));
+  await writeFile(knownFile, JSON.stringify(digestsOf(images, await present())));
 }
 
 async function readKnown(): Promise<KnownDigests> {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { ImageListItem } from '../../model/api.ts';
 import { type BuiltImage, busyboxImage, digestOf, dockerArchive, tar } from '../contract/agent/runtime/busybox.ts';
 import { Cluster } from './lib/cluster.ts';
@@ -72,7 +72,7 @@ test('a service on three nodes spreads it from there; nothing comes from outside
   const file = await save('stack.yml', stack('app:1'));
   const { into, out } = await travelled(() => cluster.ok(['apply', '-f', file, '-p', 'push', '--wait', '--timeout', '60s'], { timeoutMs: 90_000 }));
   expect(new Set((await cluster.pods('push')).map(({ node }) => node)).size).toBe(3);
-  expect(await nodesWith('docker.io/library/app:1')).toEqual(['node-1', 'node-2', 'node-3']);
+  await vi.waitFor(async () => expect(await nodesWith('docker.io/library/app:1')).toEqual(['node-1', 'node-2', 'node-3']), { timeout: 20_000 });
   for (const at of [1, 2]) expect(into[at]).toBeGreaterThan(bulkBytes);
   // Whoever sent it, every byte that came in on one host went out on another.
   expect(sum(into)).toBeLessThan(2 * bulkBytes + 2 * noise);

@@ -4,14 +4,15 @@ import { digestsOf, missingImages } from '../../../deploy/missing-images.ts';
 const image = (reference: string, id: string) => ({ reference, id, path: `/${id}.tar`, fresh: false });
 const item = (node: string, reference: string, digest: string) => ({ node, references: [reference], digest, size: 1 });
 
-test('nodes get what they do not have, and nothing else', () => {
+test('an image counts as missing when one node lacks it, or has another by its name', () => {
   const images = [image('vote:1', 'id1'), image('db:2', 'id2')];
   const present = [item('a', 'docker.io/library/vote:1', 'm1'), item('b', 'docker.io/library/vote:1', 'old'), item('a', 'db:2', 'id2'), item('c', 'docker.io/library/notvote:1', 'm1')];
-  expect(missingImages(images, ['a', 'b', 'c'], present, { id1: ['m1'] })).toEqual([
-    { image: images[0], nodes: ['b', 'c'] },
-    { image: images[1], nodes: ['b', 'c'] },
-  ]);
-  expect(missingImages(images, ['a'], present, {})).toEqual([{ image: images[0], nodes: ['a'] }]);
+  const known = { id1: ['m1'] };
+  expect(missingImages(images, ['a', 'b', 'c'], present, known)).toEqual(images);
+  expect(missingImages(images, ['b'], present, known)).toEqual(images);
+  expect(missingImages(images, ['c'], present, known)).toEqual(images);
+  expect(missingImages(images, ['a'], present, {})).toEqual([images[0]]);
+  expect(missingImages(images, ['a'], present, known)).toEqual([]);
   expect(missingImages(images, [], present, {})).toEqual([]);
 });
 
