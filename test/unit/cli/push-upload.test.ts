@@ -25,7 +25,7 @@ test.each([
     plan: { push: 'p', seed: 'node-1' }, compress, clock: new FakeClock(), signal: new AbortController().signal, progress: () => {}, stateOf: () => Promise.resolve(0),
   });
   expect(got[0]?.query).toMatchObject({ push: 'p', node: 'node-1', size: content.length, offset: 0 });
-  expect((got[0]?.query as { readonly encoding?: string }).encoding).toBe(encoding);
+  expect((got[0]?.query as { readonly encoding?: string } | undefined)?.encoding).toBe(encoding);
   const body = got[0]?.body ?? Buffer.alloc(0);
   expect((encoding === undefined ? body : zstdDecompressSync(body)).equals(content)).toBe(true);
   expect(sent).toEqual({ bytes: content.length, travelled: body.length });
