@@ -6,7 +6,6 @@ import { TsorchError } from '../../model/errors.ts';
 import type { ApiClient } from '../client.ts';
 import { formatBytes, formatElapsed } from '../output/values.ts';
 import type { LocalArchive, LocalImage } from './archive.ts';
-import { isHere } from './here.ts';
 import { difference, type Difference, finalManifest, pushImage, type Upload } from './manifest.ts';
 import { uploadAll } from './upload.ts';
 import type { PushView } from './view.ts';
@@ -43,7 +42,7 @@ export async function runPush(options: PushOptions): Promise<PushResult> {
   view.say(`${name}: ${describe(found)}`);
   const began = clock.monotonic();
   const sent = await uploadAll(found.uploads, {
-    client, archive, plan, compress: !isHere(client.context.master), clock, signal,
+    client, archive, plan, clock, signal,
     progress: (upload, bytes) => view.progress(short(upload.digest), { bytes, total: upload.size }),
     stateOf: async (upload) => offsetOf(upload, await askPlan(client, images, options.nodes), images),
   });

@@ -12,8 +12,6 @@ export interface UploadOptions {
   readonly client: Pick<ApiClient, 'json'>;
   readonly archive: Pick<LocalArchive, 'read'>;
   readonly plan: Pick<PushPlan, 'push' | 'seed'>;
-  /** Layers that are not compressed are, on their way: worth it but where there is no way. */
-  readonly compress: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** How far a blob is: bytes of it that are there. */
@@ -64,11 +62,10 @@ async function uploadOne(upload: Upload, options: UploadOptions): Promise<Sent> 
   let failures = 0;
   for (;;) {
     signal.throwIfAborted();
-    const packing = options.compress && !upload.packed;
-    const body = bodyOf(packing, options.archive.read(upload.digest, offset), offset, (bytes) => progress(upload, bytes), sent);
+    const body = bodyOf(upload, options.archive.read(upload.digest, offset), offset, (bytes) => progress(upload, bytes), sent);
     try {
       await client.json<BlobState>('PUT', `/v1/images/blobs/${upload.digest}`, {
-        query: { push: plan.push, node: plan.seed, size: upload.size, offset, ...(packing ? { encoding: 'zstd' } : {}) }, stream: body, timeoutMs: 0, signal,
+        query: { push: plan.push, node: plan.seed, size: upload.size, offset, ...(upload.packed ? {} : { encoding: 'zstd' }) }, stream: body, timeoutMs: 0, signal,
       });
       return sent;
     } catch (error) {
@@ -87,7 +84,7 @@ async function uploadOne(upload: Upload, options: UploadOptions): Promise<Sent> 
 }
 
 /** Layers of `docker save` are not compressed, and the way to the cluster may be a thin one: the quickest level is enough. */
-function bodyOf(packing: boolean, data: AsyncIterable<Uint8Array>, offset: number, tell: (bytes: number) => void, sent: { bytes: number; travelled: number }): Readable {
+function bodyOf({ packed }: Upload, data: AsyncIterable<Uint8Array>, offset: number, tell: (bytes: number) => void, sent: { bytes: number; travelled: number }): Readable {
   const counted = async function* () {
     let at = offset;
     for await (const chunk of data) {
@@ -98,7 +95,7 @@ function bodyOf(packing: boolean, data: AsyncIterable<Uint8Array>, offset: numbe
     }
   };
   const source = Readable.from(counted(), { objectMode: false });
-  const body = packing ? source.pipe(createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1 } })) : source;
+  const body = packed ? source : source.pipe(createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1 } }));
   if (body !== source) {
     source.on('error', (error) => body.destroy(error));
     body.on('close', () => source.destroy());
