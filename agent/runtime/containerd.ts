@@ -1,6 +1,7 @@
 /** The runtime port on containerd's native API. */
 import { lstat, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { isCode, TsorchError } from '../../model/errors.ts';
@@ -183,7 +184,9 @@ export class ContainerdRuntime implements Runtime {
 
   async usage(id: string): Promise<CgroupUsage | null> {
     const known = await knownContainer(this.context, id);
-    return known && (await readUsage(this.context.layout, known.cgroup));
+    // Among many containers everybody else gets a turn.
+    await setImmediate();
+    return known && readUsage(this.context.layout, known.cgroup);
   }
 
   async users(podId: string): Promise<string> {
