@@ -5,7 +5,7 @@ import Type from 'typebox';
 import { sha256, mediaTypes, parseManifest, parseJson } from '../../lib/oci/manifest.ts';
 import { isDigest, normaliseReference } from '../../lib/oci/reference.ts';
 import type { BlobState, PushCommit, PushedLayer, PushEvent, PushPlan, PushRequest } from '../../model/api.ts';
-import { describeError, TsorchError } from '../../model/errors.ts';
+import { describeError, isCode, TsorchError } from '../../model/errors.ts';
 import type { BlobDescriptor } from '../../model/image.ts';
 import type { Context } from '../context.ts';
 import { neededNodes, pickSeed, planLayers } from '../images/plan.ts';
@@ -42,6 +42,8 @@ const gigabyte = 1024 ** 3;
 const never = new AbortController().signal;
 /** Of nodes that fetch from others at a time: the rest would only wait for them. */
 const spreadWidth = 64;
+/** With a node whose connection breaks: it is back in a second or two, or down. */
+const patience = { tries: 4, waitMs: 1000 } as const;
 
 export function pushRoutes(app: FastifyInstance, context: Context): void {
   app.post<{ Body: PushRequest }>('/v1/images/push', { schema: { body: pushRequest, summary: 'What of these images the cluster lacks, and which node it goes to' } }, async (request) => planPush(context, request.body));
@@ -179,27 +181,39 @@ async function commit(context: Context, { push: id, seed, others, images }: Comm
   await Promise.all(Array.from({ length: Math.min(spreadWidth, waiting.length) }, work));
 }
 
-/** Whether it has succeeded; the client is told either way. */
+/** Whether it has succeeded; the client is told either way. A node whose connection breaks is waited for: what it has done it does not do again. */
 async function commitOn(context: Context, node: string, params: { readonly push: string; readonly since: number; readonly images: CommitPlan['images'] }, out: Out): Promise<boolean> {
   const name = context.world.get('nodes', node)?.name ?? node;
-  const tell = (event: PushEvent) => out.write(event);
-  try {
-    const stream = await context.sessions.openStream(node, 'push-commit', params);
-    const stop = () => stream.end();
-    out.gone.addEventListener('abort', stop, { once: true });
-    for await (const frame of framesOf(stream)) {
-      if (frame.$case === 'error') throw new TsorchError(toErrorCode(frame.value.code), frame.value.message);
-      if (frame.$case === 'done') return true;
-      if (frame.$case !== 'message') continue;
-      const { message, held, bytes = 0 } = JSON.parse(frame.value) as { readonly message?: string; readonly held?: readonly unknown[]; readonly bytes?: number };
-      if (message !== undefined) await tell({ node: name, kind: 'progress', message });
-      if (!held) continue;
-      // Its own report may come later, and others look for it now.
-      context.images.change(node, held.map((image) => decodeHeldImage(JSON.stringify(image))), []);
-      await tell({ node: name, kind: 'done', references: params.images.flatMap(({ references: names, target }) => (names.length > 0 ? names : [target.digest])), bytes });
+  for (let left = patience.tries; ; left--) {
+    try {
+      return await commitOnce(context, node, name, params, out);
+    } catch (error) {
+      if (left > 0 && isCode(error, 'unavailable') && !out.gone.aborted) {
+        await out.write({ node: name, kind: 'progress', message: `${describeError(error)}; trying again` } satisfies PushEvent);
+        await context.clock.sleep(patience.waitMs, out.gone).catch(() => {});
+        continue;
+      }
+      await out.write({ node: name, kind: 'failed', error: describeError(error) } satisfies PushEvent);
+      return false;
     }
-  } catch (error) {
-    await tell({ node: name, kind: 'failed', error: describeError(error) });
+  }
+}
+
+async function commitOnce(context: Context, node: string, name: string, params: { readonly push: string; readonly since: number; readonly images: CommitPlan['images'] }, out: Out): Promise<boolean> {
+  const stream = await context.sessions.openStream(node, 'push-commit', params);
+  const stop = () => stream.end();
+  out.gone.addEventListener('abort', stop, { once: true });
+  for await (const frame of framesOf(stream)) {
+    if (frame.$case === 'error') throw new TsorchError(toErrorCode(frame.value.code), frame.value.message);
+    if (frame.$case === 'done') return true;
+    if (frame.$case !== 'message') continue;
+    const { message, held, bytes = 0 } = JSON.parse(frame.value) as { readonly message?: string; readonly held?: readonly unknown[]; readonly bytes?: number };
+    if (message !== undefined) await out.write({ node: name, kind: 'progress', message } satisfies PushEvent);
+    if (!held) continue;
+    // Its own report may come later, and others look for it now.
+    context.images.change(node, held.map((image) => decodeHeldImage(JSON.stringify(image))), []);
+    const references = params.images.flatMap(({ references: names, target }) => (names.length > 0 ? names : [target.digest]));
+    await out.write({ node: name, kind: 'done', references, bytes } satisfies PushEvent);
   }
   return false;
 }

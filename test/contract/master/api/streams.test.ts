@@ -1,5 +1,6 @@
 /** Logs, exec, images and volumes: what goes from a client through the master to a host, and that nothing of it stays behind. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { createHash } from 'node:crypto';
 import { request } from 'node:https';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -294,6 +295,45 @@ it('an image archive reaches every host byte for byte', async () => {
   loads[0]!.send(message({ loaded: ['x:1'] }), done());
   loads[1]!.send({ $case: 'error', value: { code: 'invalid', message: 'no such layer' } });
   expect((await reply).trim().split('\n').map((text) => JSON.parse(text) as unknown)).toEqual(expect.arrayContaining([{ node: 'alpha', loaded: ['x:1'] }, { node: 'beta', error: 'no such layer' }]));
+  await until('all calls are over', () => calls.every(({ over }) => over));
+});
+
+it('a push is completed on its seed, then on the others; a node whose connection breaks is asked again', async () => {
+  const [a, b] = [await connect('alpha'), await connect('beta')];
+  const config = '{}';
+  const digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
+  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 2 }, layers: [] });
+  let told = '';
+  const post = (body: unknown) => new Promise<string>((resolve, reject) => {
+    told = '';
+    const { ca, cert, key } = lab.admin;
+    const req = request({ host: '127.0.0.1', port: lab.serving.apiPort, path: '/v1/images/commit', method: 'POST', ca, cert, key, agent: false, headers: { 'content-type': 'application/json' } }, (response) => {
+      response.setEncoding('utf8').on('data', (part: string) => { told += part; }).on('end', () => resolve(told));
+    });
+    req.on('error', reject).end(JSON.stringify(body));
+  });
+  const body = { push: 'feedbeef00000000', seed: 'alpha', nodes: ['alpha', 'beta'], images: [{ references: ['x:1'], manifest, config }] };
+  const reply = post(body);
+  const seed = await answer(a, 'push-commit');
+  // The documents go to the seed alone: the others have them from there.
+  expect(seed.params['images']).toMatchObject([{ references: ['docker.io/library/x:1'], documents: [{ text: manifest }, { digest, text: config }] }]);
+  expect(b.requests).toEqual([]);
+  seed.send(message({ held: [] }), done());
+  const broken = await answer(b, 'push-commit');
+  expect(broken.params['images']).toMatchObject([{ documents: [] }]);
+  broken.send(message({ message: 'fetching' }));
+  await until('it has begun', () => told.includes('fetching'));
+  broken.call.cancel();
+  const again = await answer(b, 'push-commit');
+  again.send(message({ held: [], bytes: 7 }), done());
+  const events = (await reply).trim().split('\n').map((text) => JSON.parse(text) as unknown);
+  expect(events).toEqual([
+    { node: 'alpha', kind: 'done', references: ['docker.io/library/x:1'], bytes: 0 },
+    { node: 'beta', kind: 'progress', message: 'fetching' },
+    { node: 'beta', kind: 'progress', message: expect.stringMatching(/trying again$/) as unknown },
+    { node: 'beta', kind: 'done', references: ['docker.io/library/x:1'], bytes: 7 },
+  ]);
+  expect(await post({ ...body, images: [{ ...body.images[0], config: '{"other":1}' }] })).toContain('the configuration is not the one that the manifest names');
   await until('all calls are over', () => calls.every(({ over }) => over));
 });
 
