@@ -5,7 +5,8 @@
  *
  * Run as root: `node test/bench/logs.ts [rounds [megabytes]]`. Ratios are of the same run. On two cores with a load of 10 beside it they
  * were, with `3 200`: written ×0.60 of the floor (839 MB/s), memory at most 8 MB more than before, followed or not; exec ×1.10 of
- * crun's at p50 (×1.54 in another run); read back 6 MB/s, where seven processes on two cores wait for one another at every 64 KB.
+ * crun's at p50 (×1.54 in another run); read back 6 MB/s, for agent, master and command line take some 20 ms
+ * of CPU per MB each, and had half a core together.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
