@@ -26,6 +26,7 @@
  * | POST /v1/volumes/prune | VolumePruneRequest → VolumePruneResult |
  * | POST /v1/volumes/move | VolumeMoveRequest → streamed ndjson: VolumeMoveEvent |
  * | GET /v1/secrets, /v1/configs | → FileObjectListItem[] |
+ * | DELETE /v1/secrets/:name, /v1/configs/:name | → {}; `conflict` while anything needs it |
  * | POST /v1/tokens | { role, ttlMs? } → { token } ; GET, DELETE /v1/tokens/:id |
  * | POST /v1/renew | RenewRequest → RenewReply; for nodes alone |
  * | GET /v1/events?follow=true | → EventItem[], or server-sent events of them |

@@ -3,16 +3,33 @@ import type { FastifyInstance } from 'fastify';
 import type { FileObjectListItem } from '../../model/api.ts';
 import { fileObjectKey } from '../../model/assign.ts';
 import { containersOf, type FileObjectSpec } from '../../model/spec.ts';
-import type { Context } from '../context.ts';
+import { TsorchError } from '../../model/errors.ts';
+import { commitAsLeader, type Context } from '../context.ts';
+import { usedFiles } from '../controllers/collect.ts';
 import type { Maps } from '../world.ts';
+import { suggest } from './suggest.ts';
 
-export function fileObjectRoutes(app: FastifyInstance, { world }: Context): void {
+export function fileObjectRoutes(app: FastifyInstance, context: Context): void {
+  const { world } = context;
   for (const kind of ['secrets', 'configs'] as const) {
     app.get(`/v1/${kind}`, { schema: { summary: `Versions of ${kind} in use, without their contents` } }, async () => {
       const objects: ReadonlyMap<string, { readonly value: FileObjectSpec }> = world.maps[kind];
       return Array.from(objects, ([id, { value }]): FileObjectListItem => ({
         name: value.name, digest: value.digest ?? '', size: Buffer.byteLength(value.content ?? '', 'base64'), usedBy: fileUsers(world.maps, kind, id),
       })).sort((a, b) => a.name.localeCompare(b.name, 'en'));
+    });
+
+    app.delete<{ Params: { name: string } }>(`/v1/${kind}/:name`, { schema: { summary: `Remove all versions of one of the ${kind} that nothing uses` } }, async ({ params: { name } }) => {
+      const objects: ReadonlyMap<string, { readonly value: FileObjectSpec; readonly revision: number }> = world.maps[kind];
+      const found = [...objects].filter(([, { value }]) => value.name === name);
+      const what = `${kind.slice(0, -1)} ${name}`;
+      if (found.length === 0) throw new TsorchError('not-found', `there is no ${what}`, { hint: suggest(name, Array.from(objects.values(), ({ value }) => value.name)) ?? `see tsorch ${kind.slice(0, -1)} ls` });
+      const users = new Set(found.flatMap(([id]) => fileUsers(world.maps, kind, id)));
+      if (users.size > 0) throw new TsorchError('conflict', `${what} is in use by ${[...users].join(', ')}`, { hint: 'take it out of their stack file and apply that' });
+      const needed = usedFiles(world.maps);
+      if (found.some(([id]) => needed.has(id))) throw new TsorchError('conflict', `${what} is kept for pods that still run, or for going back to a version that has it`, { hint: 'it goes by itself with the last of them' });
+      await commitAsLeader(context, found.map(([id, { revision }]) => ({ op: 'delete', kind, id, guard: revision })));
+      return {};
     });
   }
 }

@@ -52,9 +52,8 @@ function usedRevisions(maps: Maps): ReadonlySet<string> {
   return used;
 }
 
-/** Revisions and file versions out of use. Pure. */
-export function collectRevisions(maps: Maps): Op[] {
-  const used = usedRevisions(maps);
+/** Keys of secrets and configs that a service, a pod or a rollback needs. Pure. */
+export function usedFiles(maps: Maps): ReadonlySet<string> {
   const files = new Set<string>();
   const note = (spec: ServiceSpec) => {
     for (const container of containersOf(spec.template)) {
@@ -62,11 +61,18 @@ export function collectRevisions(maps: Maps): Op[] {
     }
   };
   for (const { value: service } of maps.services.values()) note(service.spec);
-  const ops: Op[] = [];
-  for (const [id, entry] of maps.revisions) {
-    if (used.has(id)) note(entry.value.spec);
-    else ops.push({ op: 'delete', kind: 'revisions', id, guard: entry.revision });
+  for (const id of usedRevisions(maps)) {
+    const revision = maps.revisions.get(id)?.value;
+    if (revision) note(revision.spec);
   }
+  return files;
+}
+
+/** Revisions and file versions out of use. Pure. */
+export function collectRevisions(maps: Maps): Op[] {
+  const [used, files] = [usedRevisions(maps), usedFiles(maps)];
+  const ops: Op[] = [];
+  for (const [id, entry] of maps.revisions) if (!used.has(id)) ops.push({ op: 'delete', kind: 'revisions', id, guard: entry.revision });
   for (const kind of ['secrets', 'configs'] as const) {
     for (const [id, entry] of maps[kind]) if (!files.has(id)) ops.push({ op: 'delete', kind, id, guard: entry.revision });
   }

@@ -2,9 +2,10 @@ import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Credentials } from '../../../../lib/pki/credentials.ts';
+import { fileObjectKey } from '../../../../model/assign.ts';
 import { subjectOf } from '../../../../model/identity.ts';
 import type { StackSpec } from '../../../../model/spec.ts';
-import { makeSpec } from '../../../unit/master/scheduler/make.ts';
+import { makeContainer, makeSpec } from '../../../unit/master/scheduler/make.ts';
 import { Lab, until } from './lab.ts';
 
 let lab: Lab;
@@ -32,7 +33,7 @@ describe('who may do what', () => {
   const writes = [
     ['PUT', '/v1/stacks/shop'], ['POST', '/v1/stacks/shop/plan'], ['DELETE', '/v1/stacks/shop'], ['POST', '/v1/services/shop_web/scale'], ['POST', '/v1/services/shop_web/rollback'],
     ['POST', '/v1/services/shop_web/restart'], ['PATCH', '/v1/nodes/alpha'], ['DELETE', '/v1/nodes/alpha'], ['DELETE', '/v1/volumes/v'], ['POST', '/v1/tokens'], ['DELETE', '/v1/tokens/t'],
-    ['PUT', '/v1/images'], ['DELETE', '/v1/images/a:1'],
+    ['PUT', '/v1/images'], ['DELETE', '/v1/images/a:1'], ['DELETE', '/v1/secrets/s'], ['DELETE', '/v1/configs/c'],
   ] as const;
   const everything = [...reads.map((path) => ['GET', path] as const), ...handsOn, ...writes];
 
@@ -84,6 +85,30 @@ describe('who may do what', () => {
       expect(await open(viewer, path), path).not.toBe('open');
       expect(await open(node, path), path).toBe(403);
     }
+  });
+});
+
+describe('secrets and configs', () => {
+  it('go when nothing needs them, and not before', async () => {
+    const digest = `sha256:${'ab'.repeat(32)}`;
+    const key = fileObjectKey('files_key', digest);
+    const spec = makeSpec({ stack: 'files', name: 'web', networks: [], template: { containers: [makeContainer({ secrets: [{ source: 'files_key', digest, target: 'key', uid: 0, gid: 0, mode: 0o400 }] })] } });
+    const value = { name: 'files_key', external: false, content: 'eA==', digest, labels: {} };
+    const { revision } = await lab.store.commit([
+      { op: 'put', kind: 'secrets', id: key, value }, { op: 'put', kind: 'configs', id: key, value },
+      { op: 'put', kind: 'services', id: 'files_web', value: { id: 'files_web', spec, revision: 'r1', previous: null } }, { op: 'put', kind: 'revisions', id: 'files_web.r1', value: { service: 'files_web', revision: 'r1', spec } },
+    ]);
+    await lab.world.waitFor(revision, AbortSignal.timeout(5000));
+    expect(await lab.fails('DELETE', '/v1/secrets/files_key')).toMatchObject({ status: 409, error: { message: 'secret files_key is in use by files_web' } });
+    expect(await lab.fails('DELETE', '/v1/secrets/files_kye')).toMatchObject({ status: 404, error: { hint: 'did you mean files_key?' } });
+    const gone = await lab.store.commit([{ op: 'delete', kind: 'services', id: 'files_web' }, { op: 'delete', kind: 'revisions', id: 'files_web.r1' }]);
+    await lab.world.waitFor(gone.revision, AbortSignal.timeout(5000));
+    await until('no pod has it any more', async () => (await lab.call('DELETE', '/v1/secrets/files_key')).status === 200);
+    expect(lab.world.get('secrets', key)).toBeUndefined();
+    // They are told apart by what they are.
+    expect(lab.world.get('configs', key)).toBeDefined();
+    expect((await lab.call('DELETE', '/v1/configs/files_key')).status).toBe(200);
+    expect(await lab.fails('DELETE', '/v1/secrets/files_key')).toMatchObject({ status: 404 });
   });
 });
 
