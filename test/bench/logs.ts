@@ -3,10 +3,9 @@
  * beside `cat` of the same file; what the host's program takes in memory meanwhile, followed and not; and exec by the API, beside
  * `crun exec` of the same container. On a local cluster of one host.
  *
- * Run as root: `node test/bench/logs.ts [rounds [megabytes]]`. Ratios are of the same run. On two cores with a load of 10 beside it they
- * were, with `3 200`: written ×0.60 of the floor (839 MB/s), memory at most 8 MB more than before, followed or not; exec ×1.10 of
- * crun's at p50 (×1.54 in another run); read back 6 MB/s, for agent, master and command line take some 20 ms
- * of CPU per MB each, and had half a core together.
+ * Run as root: `node test/bench/logs.ts [rounds [megabytes]]`. Ratios are of the same run. On two cores with a load of 8 to 10 beside it they
+ * were, with `3 200`, in two runs: written ×0.56 and ×0.60 of the floor (1165 and 839 MB/s), memory at most 8 MB more than before, followed
+ * or not; exec ×1.31 and ×1.10 of crun's at p50 (56 and 104 ms); read back 14 and 6 MB/s: of CPU, agent and master each take some 20 ms per MB.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
