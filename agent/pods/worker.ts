@@ -19,6 +19,7 @@ import { Asks } from './ask/asks.ts';
 import { placeOf } from './ask/place.ts';
 import { encodeRecord, type PodRecord } from './record.ts';
 import { attemptFailed } from './step/absorb.ts';
+import { afterSuccess, isEnding } from './step/blocked.ts';
 import { limitsOf } from './step/limits.ts';
 import { rebuild } from './step/rebuild.ts';
 import { restartsOf } from './step/status.ts';
@@ -310,22 +311,22 @@ export class PodWorker {
     this.#waiting = null;
     const results = await Promise.allSettled(actions.map((action) => this.#act(action)));
     // An ending that failed weighs more than a beginning: it holds up both.
-    const failures = results.flatMap((result, i) => (result.status === 'rejected' ? [{ reason: result.reason as unknown, ends: isEnding(actions[i]) }] : []));
+    const failures = results.flatMap((result, i) => (result.status === 'rejected' ? [{ reason: result.reason as unknown, ends: isEnding(actions[i]), by: actions[i]?.kind }] : []));
     const failed = failures.find(({ ends }) => ends) ?? failures[0];
-    if (failed) this.#blocked(failed.reason, this.#input(), failed.ends);
+    if (failed) this.#blocked(failed.reason, this.#input(), failed);
     else if (this.#waiting !== null) this.#timers = { ...this.#timers, blocked: { message: this.#waiting, until: this.#input().now + waitMs, tries: 0, ends: false } };
-    else if (this.#timers.blocked && actions.some((a) => a.kind !== 'check' && a.kind !== 'hook' && isEnding(a) === this.#timers.blocked?.ends)) this.#timers = { ...this.#timers, blocked: null };
+    else this.#timers = { ...this.#timers, blocked: afterSuccess(this.#timers.blocked, actions) };
     if (actions.some((a) => a.kind === 'release') && !failed) this.#setLocal((local) => ({ ...local, released: true }));
   }
 
   /** Notes a failure, and says when to try again. */
-  #blocked(error: unknown, input: StepInput, ends = false): number {
+  #blocked(error: unknown, input: StepInput, { ends, by }: { readonly ends: boolean; readonly by?: Action['kind'] | undefined } = { ends: false }): number {
     const tries = (this.#timers.blocked?.tries ?? 0) + 1;
     if (ends && isDiskFull(error)) this.#context.makeRoom();
     const { first, most } = isCode(error, 'not-found') ? imageRetry : retry;
     const wait = Math.min(first * 2 ** Math.min(tries - 1, 20), most);
     const message = !(error instanceof TsorchError) && isDiskFull(error) ? "no space left on the host's disk" : describeError(error);
-    this.#timers = { ...this.#timers, blocked: { message, until: input.now + wait, tries, ends } };
+    this.#timers = { ...this.#timers, blocked: { message, until: input.now + wait, tries, ends, ...(by === undefined ? {} : { by }) } };
     this.#context.log.warn('pod waits', { pod: this.id, error: describeError(error), ms: wait });
     this.#tell({ ...this.#status, message });
     return wait;
@@ -481,10 +482,6 @@ export class PodWorker {
 function withWarnings(container: ContainerLocal, warnings: readonly string[]): ContainerLocal {
   const { warnings: _before, ...rest } = container;
   return warnings.length > 0 ? { ...rest, warnings: warnings.slice(0, mostWarnings).map((text) => text.slice(0, 500)) } : rest;
-}
-
-function isEnding(action: Action | undefined): boolean {
-  return action?.kind === 'signal' || action?.kind === 'remove' || action?.kind === 'detach' || action?.kind === 'release' || action?.kind === 'forget';
 }
 
 /**

@@ -93,7 +93,7 @@ export interface Timers {
   readonly prepared: boolean;
   readonly attached: boolean;
   /** An action failed: before `until` nothing is begun, and with `ends` nothing is ended either. */
-  readonly blocked: { readonly message: string; readonly until: number; readonly tries: number; readonly ends: boolean } | null;
+  readonly blocked: { readonly message: string; readonly until: number; readonly tries: number; readonly ends: boolean; /** What failed. */ readonly by?: Action['kind'] } | null;
   /** By container: when the next attempt is due. */
   readonly retryAt: Readonly<Record<string, number>>;
   /** When the pod began to stop: its grace counts from here. */
