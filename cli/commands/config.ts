@@ -18,7 +18,9 @@ export function configCommand(io: Io): Command {
   const config = command('config', 'show the fully resolved stack; or deal with configs: ls, inspect, rm', ['tsorch config -f stack.yml', 'tsorch config -f stack.yml -q && echo valid', 'tsorch config ls'])
     .option('-q, --quiet', 'only say whether it is valid', false)
     .option('--services', 'only the services\' names', false)
-    .addOption(formatOption('yaml').choices(['yaml', 'json']));
+    .addOption(formatOption('yaml').choices(['yaml', 'json']))
+    // What stands behind ls is for ls: both have a --format.
+    .enablePositionalOptions();
   for (const each of fileObjectCommands(io, 'config')) config.addCommand(each);
   return addStackOptions(config).action(async (options: ConfigOptions) => {
     const { compose } = await loadStackFiles(io, options);

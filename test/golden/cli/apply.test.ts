@@ -165,6 +165,7 @@ describe('config', () => {
     master.on('GET /v1/configs', [{ name: 'shop_nginx', digest: 'sha256:0', size: 3, usedBy: [] }]);
     master.on('DELETE /v1/configs/shop_nginx', (_request: FakeRequest, response: ServerResponse) => response.end('{}'));
     expect((await runCli(['config', 'ls'], { master, cwd })).stdout).toContain('shop_nginx');
+    expect(JSON.parse((await runCli(['config', 'ls', '--format', 'json'], { master, cwd })).stdout)).toMatchObject([{ name: 'shop_nginx' }]);
     expect(JSON.parse((await runCli(['config', 'inspect', 'shop_nginx'], { master, cwd })).stdout)).toMatchObject({ size: 3 });
     expect(await runCli(['config', 'rm', 'shop_nginx'], { master, cwd })).toEqual({ code: 0, stdout: 'shop_nginx removed\n', stderr: '' });
     expect(await runCli(['config', 'inspect', 'nope'], { master, cwd })).toMatchObject({ code: 4 });
