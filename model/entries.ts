@@ -11,6 +11,7 @@ export function podEntryOf(pod: Pod, spec: ServiceSpec, ready: boolean): PodEntr
     id: pod.id, ip: pod.ip, node: pod.node, service: pod.service, stack: pod.stack, slot: pod.slot,
     hostname: spec.template.hostname ?? pod.id,
     networks: networksOf(spec),
+    ...(spec.template.dns.length > 0 ? { dns: spec.template.dns } : {}),
     ready: pod.desired === 'running' && ready,
   };
 }

@@ -31,6 +31,8 @@ export interface PodEntry {
   readonly hostname: string;
   /** Cluster-wide network names, sorted. */
   readonly networks: readonly string[];
+  /** Name servers of its own for names that are not the cluster's; absent: the host's. */
+  readonly dns?: readonly string[];
   readonly ready: boolean;
 }
 

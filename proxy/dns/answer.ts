@@ -18,8 +18,8 @@ const ttl = { vip: 5, pod: 1, rotated: 0 } as const;
 
 export type Answer =
   | { readonly kind: 'answer'; readonly rcode: Rcode; readonly records: readonly DnsRecord[] }
-  /** Ask the host's name servers. */
-  | { readonly kind: 'forward' };
+  /** Ask these, the pod's own; absent: the host's name servers. */
+  | { readonly kind: 'forward'; readonly servers?: readonly string[] };
 
 export interface View {
   readonly names: Names;
@@ -38,7 +38,7 @@ export function answer(query: Query, { names, asker, turn }: View): Answer {
   // A pod that the table does not list yet asks again; strangers are no business of ours.
   if (!pod) return nothing(names.isPodAddress(parseIp4(asker) ?? -1) ? rcode.serverFailure : rcode.refused);
   if (question.class !== dnsClass.internet && question.class !== dnsClass.any) return nothing(rcode.refused);
-  const outside: Answer = isSealed(pod, names.table.networks) ? nothing(rcode.nameError) : { kind: 'forward' };
+  const outside: Answer = isSealed(pod, names.table.networks) ? nothing(rcode.nameError) : { kind: 'forward', ...(pod.dns ? { servers: pod.dns } : {}) };
 
   const reverse = reverseAddress(question.name);
   if (reverse !== undefined) return answerReverse(reverse, question.type, pod, names, outside);

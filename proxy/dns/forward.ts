@@ -27,21 +27,20 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** The answer to `query`, or undefined when no server gave any. */
-  async ask(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal): Promise<Buffer | undefined> {
+  /** The answer to `query` of the servers, the host's unless told; undefined when none gave any. */
+  async ask(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal, servers: readonly string[] = this.#options.resolvers()): Promise<Buffer | undefined> {
     if (this.#inFlight >= mostInFlight) return undefined;
     this.#inFlight++;
     try {
-      return await this.#tryAll(query, transport, signal);
+      return await this.#tryAll(query, transport, signal, servers);
     } finally {
       this.#inFlight--;
     }
   }
 
-  async #tryAll(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal): Promise<Buffer | undefined> {
-    const { clock, resolvers } = this.#options;
+  async #tryAll(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal, servers: readonly string[]): Promise<Buffer | undefined> {
+    const { clock } = this.#options;
     const deadline = clock.monotonic() + totalMs;
-    const servers = resolvers();
     let failure: Buffer | undefined;
     for (const server of Array.from({ length: rounds }, () => servers).flat()) {
       const left = Math.min(attemptMs, deadline - clock.monotonic());

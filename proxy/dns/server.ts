@@ -73,7 +73,7 @@ export class DnsServer {
     const most = transport === 'udp' ? query.udpSize : Infinity;
     const decided = answer(query, { names: this.#options.names, asker: from, turn: this.#turn++ });
     if (decided.kind === 'answer') return encodeAnswer(query, decided.rcode, decided.records, most);
-    const reply = await this.#forwarder.ask(message, transport, this.#options.signal);
+    const reply = await this.#forwarder.ask(message, transport, this.#options.signal, decided.servers && reachable(decided.servers, this.#options.address));
     return reply ?? encodeAnswer(query, rcode.serverFailure, [], most);
   }
 
@@ -144,4 +144,9 @@ export class DnsServer {
     if (signal.aborted) close();
     else signal.addEventListener('abort', close, { once: true });
   }
+}
+
+/** Those that can be asked from the host. A pod's own loopback cannot: its resolver comes to it when we have no answer. Asking ourselves would never end. */
+function reachable(servers: readonly string[], self: string): readonly string[] {
+  return servers.filter((server) => server !== self && !server.startsWith('127.') && server !== '::1');
 }

@@ -32,6 +32,14 @@ function ask(asker: string, name: string, type: number = dnsType.a, names = name
 const { web1, api1, db1, cache1, other1 } = pods;
 
 describe('who asks decides', () => {
+  test('names of the outside are asked of the name servers that the pod has for itself', () => {
+    const table = { ...shop, pods: new Map([...shop.pods, [web1.id, { ...web1, dns: ['10.9.9.9'] }]]) };
+    const outside = (asker: string) => answer(queryFor('example.org', dnsType.a), { names: namesOf(table), asker, turn: 0 });
+    expect(outside(web1.ip)).toEqual({ kind: 'forward', servers: ['10.9.9.9'] });
+    expect(outside(api1.ip)).toEqual({ kind: 'forward' });
+    expect(ask(web1.ip, 'web', dnsType.a, namesOf(table))).toBe('10.48.0.1');
+  });
+
   test.each([
     ['service of the own stack', web1, 'web', '10.48.0.1'],
     ['in capitals', web1, 'WEB', '10.48.0.1'],
