@@ -25,6 +25,7 @@
  * | DELETE /v1/volumes/:name?force= | → {} |
  * | POST /v1/volumes/prune | VolumePruneRequest → VolumePruneResult |
  * | POST /v1/volumes/move | VolumeMoveRequest → streamed ndjson: VolumeMoveEvent |
+ * | GET /v1/networks | → NetworkListItem[] |
  * | GET /v1/secrets, /v1/configs | → FileObjectListItem[] |
  * | DELETE /v1/secrets/:name, /v1/configs/:name | → {}; `conflict` while anything needs it |
  * | POST /v1/tokens | { role, ttlMs? } → { token } ; GET, DELETE /v1/tokens/:id |
@@ -278,11 +279,22 @@ export interface VolumeMoveEvent {
   readonly message: string;
 }
 
+export interface NetworkListItem {
+  readonly name: string;
+  readonly stack: string | null;
+  /** No way out of the cluster. */
+  readonly internal: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Services on it. */
+  readonly usedBy: readonly string[];
+}
+
 export interface FileObjectListItem {
   readonly name: string;
   readonly digest: string;
   readonly size: number;
   readonly usedBy: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface EventItem {

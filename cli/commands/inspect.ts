@@ -1,6 +1,6 @@
 /** `inspect KIND/NAME`: everything the master knows of one thing. */
 import type { Command } from 'commander';
-import type { NodeListItem, PodDetail, PodListItem, ServiceDetail, ServiceListItem, StackListItem } from '../../model/api.ts';
+import type { NetworkListItem, NodeListItem, PodDetail, PodListItem, ServiceDetail, ServiceListItem, StackListItem } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { segment, type ApiClient } from '../client.ts';
 import { UsageError } from '../exit.ts';
@@ -10,7 +10,7 @@ import { command, formatOption, withClient, type FormatOptions } from './command
 import { findObject } from './objects.ts';
 import { getVolume } from './volumes.ts';
 
-const kinds = ['stack', 'service', 'pod', 'node', 'volume', 'secret', 'config'] as const;
+const kinds = ['stack', 'service', 'pod', 'node', 'network', 'volume', 'secret', 'config'] as const;
 type Kind = (typeof kinds)[number];
 
 export function inspectCommand(io: Io): Command {
@@ -44,6 +44,11 @@ async function inspect(client: ApiClient, kind: Kind, name: string): Promise<unk
       const stack = (await client.get<StackListItem[]>('/v1/stacks')).find((each) => each.name === name);
       if (!stack) throw new TsorchError('not-found', `no stack named ${name}`, { hint: '`tsorch ls` lists them' });
       return { ...stack, services: await client.get<ServiceListItem[]>('/v1/services', { stack: name }) };
+    }
+    case 'network': {
+      const network = (await client.get<NetworkListItem[]>('/v1/networks')).find((each) => each.name === name);
+      if (!network) throw new TsorchError('not-found', `no network named ${name}`, { hint: 'networks are called STACK_NETWORK, unless the file names them' });
+      return network;
     }
     case 'volume':
       return getVolume(client, name);

@@ -15,7 +15,7 @@ export function fileObjectRoutes(app: FastifyInstance, context: Context): void {
     app.get(`/v1/${kind}`, { schema: { summary: `Versions of ${kind} in use, without their contents` } }, async () => {
       const objects: ReadonlyMap<string, { readonly value: FileObjectSpec }> = world.maps[kind];
       return Array.from(objects, ([id, { value }]): FileObjectListItem => ({
-        name: value.name, digest: value.digest ?? '', size: Buffer.byteLength(value.content ?? '', 'base64'), usedBy: fileUsers(world.maps, kind, id),
+        name: value.name, digest: value.digest ?? '', size: Buffer.byteLength(value.content ?? '', 'base64'), usedBy: fileUsers(world.maps, kind, id), labels: value.labels,
       })).sort((a, b) => a.name.localeCompare(b.name, 'en'));
     });
 

@@ -24,6 +24,7 @@ import { tokenRoutes, type Trust } from './tokens.ts';
 import type { ViewInput } from './views.ts';
 import { volumeRoutes } from './volumes.ts';
 import { fileObjectRoutes } from './file-objects.ts';
+import { networkRoutes } from './networks.ts';
 import type { VolumeWork } from '../volumes/work.ts';
 import { watchRoutes } from './watch.ts';
 
@@ -60,6 +61,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     nodeRoutes(server, context, view);
     volumeRoutes(server, context, planner, work);
     fileObjectRoutes(server, context);
+    networkRoutes(server, context);
     imageRoutes(server, context);
     pushRoutes(server, context);
     tokenRoutes(server, context, trust, options.grpcPort, () => nextSubnet(context.world.maps));

@@ -55,7 +55,7 @@ export const volumes: readonly VolumeListItem[] = [
   { name: 'scratch', stack: null, driver: 'local', node: null, usedBy: [], nodes: ['node-1', 'node-2'], labels: {}, state: 'ready', createdAt: null },
 ];
 
-export const secrets: readonly FileObjectListItem[] = [{ name: 'voting_password', digest: `sha256:${'0123456789abcdef'.repeat(4)}`, size: 24, usedBy: ['voting_db'] }];
+export const secrets: readonly FileObjectListItem[] = [{ name: 'voting_password', digest: `sha256:${'0123456789abcdef'.repeat(4)}`, size: 24, usedBy: ['voting_db'], labels: { tier: 'back' } }];
 
 export const images: readonly ImageListItem[] = [
   { node: 'node-1', references: ['docker.io/library/vote:1', 'docker.io/library/vote:latest'], digest: `sha256:${'ab'.repeat(32)}`, size: 52_428_800 },

@@ -27,7 +27,7 @@ export function stack(name: string, changes: Partial<StackSpec> = {}): StackSpec
 }
 
 describe('who may do what', () => {
-  const reads = ['/v1/version', '/v1/openapi.json', '/v1/stacks', '/v1/services', '/v1/pods', '/v1/nodes', '/v1/volumes', '/v1/secrets', '/v1/configs', '/v1/tokens', '/v1/events', '/v1/stats'] as const;
+  const reads = ['/v1/version', '/v1/openapi.json', '/v1/stacks', '/v1/services', '/v1/pods', '/v1/nodes', '/v1/volumes', '/v1/networks', '/v1/secrets', '/v1/configs', '/v1/tokens', '/v1/events', '/v1/stats'] as const;
   /** They reach into containers. */
   const handsOn = [['GET', '/v1/archive?target=none&path=/'], ['GET', '/v1/archive/stat?target=none&path=/'], ['PUT', '/v1/archive?target=none&path=/']] as const;
   const writes = [
@@ -170,16 +170,17 @@ it('every route is in the OpenAPI document, with a summary', async () => {
   expect(routes.filter(({ summary }) => !summary)).toEqual([]);
   expect(routes.map(({ route }) => route)).toEqual(expect.arrayContaining([
     'GET /v1/version', 'PUT /v1/stacks/{name}', 'POST /v1/stacks/{name}/plan', 'GET /v1/pods/{id}', 'PATCH /v1/nodes/{node}', 'DELETE /v1/volumes/{name}', 'POST /v1/enrol', 'POST /v1/renew',
-    'GET /v1/logs', 'GET /v1/exec', 'PUT /v1/images', 'GET /v1/watch', 'GET /v1/events', 'GET /v1/secrets', 'GET /v1/configs', 'POST /v1/tokens', 'DELETE /v1/tokens/{id}',
+    'GET /v1/logs', 'GET /v1/exec', 'PUT /v1/images', 'GET /v1/watch', 'GET /v1/events', 'GET /v1/networks', 'GET /v1/secrets', 'GET /v1/configs', 'POST /v1/tokens', 'DELETE /v1/tokens/{id}',
   ]));
 });
 
 it('a stack is applied once, seen everywhere, scaled, restarted and removed', async () => {
   const spec = stack('life', {
     services: { web: makeSpec({ stack: 'life', ports: [{ target: 80, published: 8080, protocol: 'tcp', mode: 'ingress' }], networks: [{ network: 'life_default', aliases: [] }] }) },
-    networks: { default: { name: 'life_default', external: false, internal: false, driver: 'bridge', driverOpts: {}, labels: {} } },
+    networks: { default: { name: 'life_default', external: false, internal: false, driver: 'bridge', driverOpts: {}, labels: { tier: 'web' } } },
   });
   expect(await lab.ok('PUT', '/v1/stacks/life', spec)).toMatchObject({ services: { life_web: 'created' }, networks: { life_default: 'created' } });
+  expect(await lab.ok('GET', '/v1/networks')).toContainEqual({ name: 'life_default', stack: 'life', internal: false, labels: { tier: 'web' }, usedBy: ['life_web'] });
   const written = lab.world.revision;
   expect(await lab.ok('PUT', '/v1/stacks/life', spec)).toMatchObject({ services: { life_web: 'unchanged' }, networks: { life_default: 'unchanged' } });
   expect(await lab.ok('GET', '/v1/stacks')).toMatchObject([{ name: 'life', services: 1, desired: 1 }]);
