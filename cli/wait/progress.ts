@@ -12,13 +12,14 @@ export interface Progress {
 
 /**
  * Ready: as many pods of the revision in force serve as the service wants, none of another revision is still wanted, and no
- * update is under way. A job is ready when it has run to its end.
+ * update is under way. A job is ready when it has run to its end, and so is a pod of another service that ended well for good: what others
+ * wait for with `service_completed_successfully` never serves.
  */
 export function progressOf(service: ServiceListItem, pods: readonly PodListItem[]): Progress {
   const own = pods.filter((pod) => pod.service === service.id || pod.service === service.name);
   const current = own.filter((pod) => pod.revision === service.revision);
   const job = service.mode.endsWith('-job');
-  const ready = current.filter((pod) => (job ? pod.state === 'succeeded' : pod.ready && pod.desired === 'running')).length;
+  const ready = current.filter((pod) => pod.state === 'succeeded' ? job || pod.desired === 'running' : !job && pod.ready && pod.desired === 'running').length;
   const surplus = own.filter((pod) => pod.desired === 'running' && !isOver(pod) && pod.revision !== service.revision).length;
   const base = { id: service.id, ready: Math.min(ready, service.desired), desired: service.desired };
   const { update } = service;

@@ -28,6 +28,9 @@ test.each<[string, ServiceListItem, readonly PodListItem[], string, number, read
   ['scaled to nothing', service({ desired: 0 }), [], 'ready', 0, []],
   ['a job that runs', service({ mode: 'replicated-job', desired: 1 }), [pod(1)], 'waiting', 0, []],
   ['a job that is done', service({ mode: 'replicated-job', desired: 1 }), [pod(1, { state: 'succeeded', ready: false, desired: 'stopped' })], 'ready', 1, []],
+  ['what others waited for the end of', service({ desired: 1 }), [pod(1, { state: 'succeeded', ready: false })], 'ready', 1, []],
+  ['what ended because it was told to', service({ desired: 1 }), [pod(1, { state: 'succeeded', ready: false, desired: 'stopped' })], 'waiting', 0, []],
+  ['what ended with an error', service({ desired: 1 }), [pod(1, { state: 'failed', ready: false, message: 'exit code 1' })], 'waiting', 0, ['s_web.1: exit code 1']],
   ['pods of others do not count', service({ desired: 1 }), [pod(1, { service: 's_db' })], 'waiting', 0, []],
 ])('%s', (_name, given, pods, state, ready, reasons) => {
   expect(progressOf(given, pods)).toEqual({ id: 's_web', state, ready, desired: given.desired, reasons });
