@@ -14,10 +14,15 @@ const batch = 100;
 export class Reports {
   readonly #store: Store;
   readonly #waiting = new Map<string, Op>();
+  /** Written, and at which revision: until that is seen the world says what was before. */
+  readonly #written = new Map<string, number>();
+  readonly #seen: () => number;
   readonly #loop: Loop;
 
-  constructor(options: { store: Store; clock: Clock; log: Log; signal: AbortSignal }) {
+  /** `seen` says up to which revision the world is true. */
+  constructor(options: { store: Store; clock: Clock; log: Log; signal: AbortSignal; seen: () => number }) {
     this.#store = options.store;
+    this.#seen = options.seen;
     this.#loop = new Loop({ name: 'status writer', ...options, run: () => this.#flush() });
   }
 
@@ -31,6 +36,12 @@ export class Reports {
     this.#add(pod === null ? { op: 'delete', kind: 'staticpods', id } : { op: 'put', kind: 'staticpods', id, value: pod });
   }
 
+  /** Whether something told of it is not in the world yet: a word that is the same as the world's may be news then. */
+  isUnsettled(kind: 'podstatus' | 'staticpods', id: string): boolean {
+    const key = `${kind}/${id}`;
+    return this.#waiting.has(key) || (this.#written.get(key) ?? 0) > this.#seen();
+  }
+
   #add(op: Op): void {
     this.#waiting.set(`${op.kind}/${op.id}`, op);
     this.#loop.mark();
@@ -39,8 +50,12 @@ export class Reports {
   async #flush(): Promise<void> {
     while (this.#waiting.size > 0) {
       const part = Array.from(this.#waiting).slice(0, batch);
-      await commitAll(this.#store, part.map(([, op]) => op));
-      for (const [key, op] of part) if (this.#waiting.get(key) === op) this.#waiting.delete(key);
+      const { revision } = await commitAll(this.#store, part.map(([, op]) => op));
+      for (const [key, at] of this.#written) if (at <= this.#seen()) this.#written.delete(key);
+      for (const [key, op] of part) {
+        this.#written.set(key, revision);
+        if (this.#waiting.get(key) === op) this.#waiting.delete(key);
+      }
     }
   }
 }

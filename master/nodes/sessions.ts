@@ -58,7 +58,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    this.#reports = new Reports(options);
+    this.#reports = new Reports({ ...options, seen: () => options.world.revision });
     for (const { value: pod } of options.world.maps.pods.values()) this.#index(pod.id, pod.node);
     options.world.subscribe((changes) => this.#onChanges(changes), options.signal);
     const timer = setInterval(() => this.#endSilent(), options.silenceMs / 4);
@@ -196,7 +196,7 @@ export class Sessions {
         continue;
       }
       seen.add(status.id);
-      if (JSON.stringify(world.get('podstatus', status.id)) !== text) this.#reports.add(status.id, { ...status, node: session.node });
+      if (this.#reports.isUnsettled('podstatus', status.id) || JSON.stringify(world.get('podstatus', status.id)) !== text) this.#reports.add(status.id, { ...status, node: session.node });
     }
     const statics = this.#statics(session, report.statics);
     whole &&= statics !== null;
@@ -227,7 +227,7 @@ export class Sessions {
         // A node speaks for itself alone.
         if (world.get('pods', id) || (known && known.pod.node !== session.node)) throw new TsorchError('conflict', `${id} is another pod`);
         seen.add(id);
-        if (JSON.stringify(known) !== JSON.stringify(told)) this.#reports.addStatic(id, told);
+        if (this.#reports.isUnsettled('staticpods', id) || JSON.stringify(known) !== JSON.stringify(told)) this.#reports.addStatic(id, told);
       } catch (error) {
         log.warn('a pod of a manifest is ignored', { node: session.node, error });
         whole = false;

@@ -10,15 +10,18 @@ import type { PodStatus } from '../../../../model/pod.ts';
 let over: AbortController;
 let store: MemoryStore;
 let commits: (readonly Op[])[];
+/** Up to which revision the world has come. */
+let seen: number;
 beforeEach(() => {
   over = new AbortController();
   store = new MemoryStore();
   commits = [];
+  seen = 0;
 });
 afterEach(() => over.abort(new Error('over')));
 
 const status = (id: string, changes: Partial<PodStatus> = {}): PodStatus => ({ id, node: 'n1', phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [], ...changes });
-const make = () => new Reports({ store, clock: systemClock, log: silentLog, signal: over.signal });
+const make = () => new Reports({ store, clock: systemClock, log: silentLog, signal: over.signal, seen: () => seen });
 const until = async (condition: () => boolean | Promise<boolean>) => {
   const end = performance.now() + 5000;
   while (!(await condition())) {
@@ -98,4 +101,16 @@ it.each([
 
 it('the node is the one of the certificate, and what a newer agent adds is kept', () => {
   expect(decodeNodeStatus(JSON.stringify({ ...whole, id: 'other', more: 1 }), 'n1')).toEqual({ ...whole, id: 'n1', more: 1 });
+});
+
+it('what was told is unsettled until the world has it: a word that takes it back is no repetition', async () => {
+  const reports = make();
+  expect(reports.isUnsettled('podstatus', 'a')).toBe(false);
+  reports.add('a', status('a', { ready: false }));
+  expect(reports.isUnsettled('podstatus', 'a')).toBe(true);
+  await until(async () => (await store.get('podstatus', 'a')) !== null);
+  expect(reports.isUnsettled('podstatus', 'a')).toBe(true);
+  seen = 1_000_000;
+  await until(() => !reports.isUnsettled('podstatus', 'a'));
+  expect(reports.isUnsettled('staticpods', 'a')).toBe(false);
 });
