@@ -213,9 +213,10 @@ describe('crashes', () => {
     await host.runtime.start(bomb.id);
     const cgroup = `/${host.cgroupPrefix}/bomb/${bomb.id}`;
     const layout = await readCgroupLayout();
-    const events = () => readFile(join(layout.v1.find((h) => h.controllers.includes('pids'))?.directory ?? layout.v2 ?? '', cgroup, 'pids.events'), 'utf8');
-    await vi.waitFor(async () => expect(Number(/max (\d+)/.exec(await events())?.[1])).toBeGreaterThan(0), { timeout: 20_000 });
-    expect((await cgroupProcesses(layout, cgroup)).length).toBeLessThanOrEqual(60);
+    const pids = (file: string) => readFile(join(layout.v1.find((h) => h.controllers.includes('pids'))?.directory ?? layout.v2 ?? '', cgroup, file), 'utf8');
+    await vi.waitFor(async () => expect(Number(/max (\d+)/.exec(await pids('pids.events'))?.[1])).toBeGreaterThan(0), { timeout: 20_000 });
+    // The kernel's own count: a list of such processes is old before it is read to its end.
+    expect(Number(await pids('pids.current'))).toBeLessThanOrEqual(60);
     // Everything else is done as ever: the neighbour, another pod, the list.
     const exec = await host.runtime.exec(beside.id, { argv: ['echo', 'fine'], env: {}, tty: false, stdin: false });
     exec.stderr?.resume();
@@ -223,9 +224,9 @@ describe('crashes', () => {
     const other = await run(['true']);
     expect((await host.runtime.wait(other.id, forever)).code).toBe(0);
     expect((await host.runtime.list()).find(({ id }) => id === bomb.id)?.state).toBe('running');
-    const pids = await cgroupProcesses(layout, cgroup);
+    const processes = await cgroupProcesses(layout, cgroup);
     await host.runtime.remove(bomb.id);
-    expect((await Promise.all(pids.map(identify))).filter((alive) => alive !== null)).toEqual([]);
+    expect((await Promise.all(processes.map(identify))).filter((alive) => alive !== null)).toEqual([]);
     expect((await host.runtime.list()).map(({ id, state }) => [id, state])).toEqual([[beside.id, 'running'], [other.id, 'stopped']]);
   });
 
