@@ -331,9 +331,13 @@ volumes: { data: }
       process.kill(supervisor, 'SIGCONT');
     }
     await cluster.start(['--split']);
-    // Its pods were given up meanwhile; the one with a volume is made anew where that is.
-    await until('it to have looked what there is', () => out.lines('data').length === 4);
-    expect(out.lines('data')).toEqual(['init', 'begins', 'init', 'begins']);
+    // Its pods were given up meanwhile; the one with a volume is made anew where that is. Before the host hears of that, it may have begun the old one
+    // once more, as a host does that stands alone.
+    const ran = ['init', 'begins'];
+    await until('it to have looked what there is', () => out.lines('data').length >= 4 && out.lines('data').slice(-2).join() === ran.join());
+    const lines = out.lines('data');
+    expect(lines.slice(0, 2)).toEqual(ran);
+    expect(lines.slice(2, -2).filter((line) => line === 'begins').length).toBeLessThanOrEqual(1);
     expect(out.lines('cache')).toEqual([]);
     await cluster.ready('power');
     const [after, ...others] = await cluster.pods('power_db');
