@@ -4,12 +4,12 @@
  * back when there is room for many times as much.
  */
 import fs from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { allocate } from '../lib/linux/fallocate.ts';
 import { hasErrno } from '../lib/linux/libc.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { diskSpace } from './images/collector.ts';
 
 export interface DiskReserveOptions {
   readonly file: string;
@@ -64,8 +64,8 @@ export class DiskReserve {
     const { file, log } = this.#options;
     if (this.#there) return;
     try {
-      const { bavail, bsize } = await statfs(path.dirname(file));
-      if (bavail * bsize < plenty * bytes) return;
+      const { available } = await diskSpace(path.dirname(file));
+      if (available < plenty * bytes) return;
       const fd = fs.openSync(file, 'w', 0o600);
       try {
         allocate(fd, bytes);
