@@ -50,10 +50,11 @@ export interface SessionOptions {
 
 const backoff = { first: 50, most: 2000 };
 /**
- * Statuses wait this long for others, but the first after a silence goes at once. What the leader or a client waits for, pods that
- * run, have ended or are gone, waits for the shorter time only, unless it comes in a burst.
+ * Statuses wait this long for others: most pods are running before anybody could read what they were on the way, and each word costs a
+ * commit, and the work of every master and proxy, while the pod is being made. What a leader or a client waits for, pods that run, have
+ * ended, are gone or have changed their readiness, waits for the shorter time since the last word only, unless it comes in a burst.
  */
-const coalesceMs = { most: 50, urgent: 5 } as const;
+const coalesceMs = { most: 100, urgent: 5 } as const;
 const locateMs = 10_000;
 /** Gone pods that are told of again to a new master. */
 const keptGone = 1000;
@@ -87,8 +88,12 @@ export class Session {
   #dialled = 0;
   /** When the Hello was sent that opened, or is to open, the session. */
   #helloAt = 0;
+  /** Pods whose last status said that they are ready. */
+  readonly #ready = new Set<string>();
   /** Something to be told is urgent. */
   #urgent = false;
+  /** When something was told last. */
+  #toldAt = -Infinity;
   #hurry: AbortController | undefined;
 
   constructor(options: SessionOptions) {
@@ -106,13 +111,16 @@ export class Session {
     this.#statuses.set(status.id, status);
     this.#gone.delete(status.id);
     this.#pace.moved(status, this.#options.clock.monotonic());
-    if (status.phase === 'running' || isFinal(status.phase)) this.#beQuick();
+    if (status.phase === 'running' || isFinal(status.phase) || status.ready !== this.#ready.has(status.id)) this.#beQuick();
+    if (status.ready) this.#ready.add(status.id);
+    else this.#ready.delete(status.id);
     this.#outbox.mark();
   }
 
   /** The pod has left the host without a trace. */
   gone(podId: string): void {
     this.#statuses.delete(podId);
+    this.#ready.delete(podId);
     this.#gone.add(podId);
     this.#pace.gone(podId);
     this.#beQuick();
@@ -246,16 +254,23 @@ export class Session {
   }
 
   async #flush(): Promise<void> {
+    if (!this.#open || this.#nothing) return;
+    await this.#settle();
     const link = this.#open;
-    if (!link || (this.#statuses.size === 0 && this.#gone.size === 0)) return;
+    // It may have ended meanwhile, or a new one may have been told everything.
+    if (!link || this.#nothing) return;
     const told = this.#encode([...this.#statuses.values()]);
     const gone = [...this.#gone];
     this.#statuses.clear();
     this.#keepGone();
     // What a broken link swallows is in the full report to the next master.
     this.#urgent = false;
+    this.#toldAt = this.#options.clock.monotonic();
     await link.send({ $case: 'status', value: { ...told, full: false, gone } });
-    await this.#pause();
+  }
+
+  get #nothing(): boolean {
+    return this.#statuses.size === 0 && this.#gone.size === 0;
   }
 
   #encode(all: readonly PodStatus[]): { pods: string[]; statics: string[] } {
@@ -269,12 +284,14 @@ export class Session {
     return { pods, statics };
   }
 
-  async #pause(): Promise<void> {
+  /** Until it is time to tell what there is. */
+  async #settle(): Promise<void> {
     const { clock, signal } = this.#options;
-    await clock.sleep(coalesceMs.urgent, signal).catch(() => {});
+    const early = this.#toldAt + coalesceMs.urgent - clock.monotonic();
+    if (early > 0) await clock.sleep(early, signal).catch(() => {});
     if (this.#urgent && !this.#pace.burst(clock.monotonic())) return;
     this.#hurry = new AbortController();
-    await clock.sleep(coalesceMs.most - coalesceMs.urgent, AbortSignal.any([signal, this.#hurry.signal])).catch(() => {});
+    await clock.sleep(coalesceMs.most, AbortSignal.any([signal, this.#hurry.signal])).catch(() => {});
     this.#hurry = undefined;
   }
 

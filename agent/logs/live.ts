@@ -17,6 +17,8 @@ export interface LiveOptions {
   readonly punch: Punch;
   /** Called when output is first seen after a silence: the caller then calls `check` until it says the file is quiet. */
   readonly busy: (file: LiveFile) => void;
+  /** Nobody has written to it yet: there is nothing to be taken up. */
+  readonly fresh?: boolean;
 }
 
 /** A reader's place: what it has not read yet is given up late. */
@@ -56,8 +58,13 @@ export class LiveFile {
   /** Takes the file up where the last agent left it: what grew in between has the file's own time. */
   static async open(options: LiveOptions): Promise<LiveFile> {
     const live = new LiveFile(options);
-    const index = await readIndex(live.indexFile);
-    const stat = await fsp.stat(options.file);
+    if (options.fresh) {
+      // Goes to the sidecar with the first output: many containers never print.
+      live.#record(0, options.now());
+      live.#watch();
+      return live;
+    }
+    const [index, stat] = await Promise.all([readIndex(live.indexFile), fsp.stat(options.file)]);
     live.#head = index.head;
     live.#records = index.offsets.length;
     live.#size = index.offsets.at(-1) ?? 0;
@@ -120,7 +127,7 @@ export class LiveFile {
     this.#closed = true;
     this.#watcher?.close();
     this.#over.abort();
-    await this.flush();
+    if (this.#size > 0) await this.flush();
     while (this.#rotating) await this.#chain.then(() => {});
   }
 

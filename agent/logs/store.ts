@@ -13,7 +13,7 @@ import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { LogChunk } from '../../model/log-chunk.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
-import { isMissing, isRecord, readJson, writeWhole } from '../state.ts';
+import { isMissing, isRecord, readJson } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
 import { LiveFile } from './live.ts';
 import { type Punch, punchHole } from './punch.ts';
@@ -83,24 +83,30 @@ export class LogStore {
     } finally {
       this.#beginning.delete(directory);
     }
-    for (const old of await this.attempts(owner.id)) {
-      if (old.container === container && old.attempt <= attempt - kept) await fs.rm(old.directory, { recursive: true, force: true });
+    if (attempt > kept) {
+      for (const old of await this.attempts(owner.id)) {
+        if (old.container === container && old.attempt <= attempt - kept) await fs.rm(old.directory, { recursive: true, force: true });
+      }
     }
     this.#wake(owner.id);
     return pathsIn(directory);
   }
 
   async #make(owner: LogOwner, pod: string, directory: string, limit: number): Promise<void> {
-    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    const made = await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     const description = path.join(pod, 'pod.json');
-    if (!isRecord(await readJson(description))) await writeWhole(description, JSON.stringify(owner), { sync: false });
+    // Whose output it is, is not worth a second file to be safe: a torn one is written anew by the next attempt.
+    const described = made === undefined || made === directory ? isRecord(await readJson(description)) : false;
     const paths = pathsIn(directory);
-    for (const file of Object.values(paths)) await (await fs.open(file, 'a', 0o600)).close();
+    await Promise.all([
+      ...(described ? [] : [fs.writeFile(description, JSON.stringify(owner), { mode: 0o600 })]),
+      ...Object.values(paths).map(async (file) => await (await fs.open(file, 'a', 0o600)).close()),
+    ]);
     this.#open.add(owner.id);
     const live = this.#live.get(owner.id) ?? new Map<string, Live>();
     this.#live.set(owner.id, live);
     if (live.has(directory)) return;
-    const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths, limit);
+    const opening = this.#opening.get(directory) ?? this.#openLive(owner.id, paths, limit, made !== undefined);
     this.#opening.set(directory, opening);
     live.set(directory, await opening.finally(() => this.#opening.delete(directory)));
   }
@@ -192,20 +198,20 @@ export class LogStore {
    * What one stream does not need the other may have, and each has half when both want it. Files exceed their limit by a
    * quarter before they are cut, so the limit given them is that much lower.
    */
-  async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>, limit: number): Promise<Live> {
+  async #openLive(podId: string, paths: Record<'stdout' | 'stderr', string>, limit: number, fresh: boolean): Promise<Live> {
     const total = limit * 0.8;
     const open: { stdout?: LiveFile; stderr?: LiveFile } = {};
     const share = (other: LiveFile | undefined) => (other ? Math.max(total / 2, total - other.kept) : total / 2);
-    [open.stdout, open.stderr] = await Promise.all([this.#watch(podId, paths.stdout, () => share(open.stderr)), this.#watch(podId, paths.stderr, () => share(open.stdout))]);
+    [open.stdout, open.stderr] = await Promise.all([this.#watch(podId, paths.stdout, () => share(open.stderr), fresh), this.#watch(podId, paths.stderr, () => share(open.stdout), fresh)]);
     const { stdout, stderr } = open;
     stdout.subscribe(() => stderr.rotateIfDue());
     stderr.subscribe(() => stdout.rotateIfDue());
     return { stdout, stderr };
   }
 
-  async #watch(podId: string, file: string, limit: () => number): Promise<LiveFile> {
+  async #watch(podId: string, file: string, limit: () => number, fresh: boolean): Promise<LiveFile> {
     const { clock, log, punch = punchHole } = this.#options;
-    const live = await LiveFile.open({ file, now: () => clock.now(), log, limit, punch, busy: (busy) => this.#poll(busy) });
+    const live = await LiveFile.open({ file, now: () => clock.now(), log, limit, punch, fresh, busy: (busy) => this.#poll(busy) });
     live.subscribe(() => this.#wake(podId));
     return live;
   }

@@ -3,14 +3,18 @@
  * in its kernel, which is what the drain handshake waits for.
  *
  * A burst of store changes becomes one update: rebuilding waits for the end of the current turn of the event loop, and takes at
- * most a fifth of the time, so that the first change is told at once and later ones of the same burst together.
+ * most a fifth of the time, so that the first change is told at once and later ones of the same burst together. What routes nobody
+ * yet, services and pods that are only being made, waits a little for what follows it: every host that takes in a table does so
+ * while it begins those pods.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { emptyTable, type ServiceTable, type TableUpdate } from '../../model/table.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TableChange, type TableAck } from '../../proto/gen/tsorch/node.ts';
 import type { NodeState } from '../../model/node.ts';
+import type { Change } from '../store/port.ts';
 import type { World } from '../world.ts';
 import { buildTable, diffTables, fullUpdate } from './build.ts';
 
@@ -18,6 +22,8 @@ import { buildTable, diffTables, fullUpdate } from './build.ts';
 const settleMs = 5_000;
 /** Between two rebuilds: so many times what the first one took, and never longer than `most`. */
 const pause = { times: 4, mostMs: 50 } as const;
+/** No pod runs sooner than this after it was made. */
+const madeMs = 40;
 
 export type TableStream = ServerDuplexStream<TableAck, TableChange>;
 
@@ -47,6 +53,8 @@ export class TablePublisher {
   #table: ServiceTable = emptyTable;
   #revision = 0;
   #scheduled = false;
+  /** Ends the wait for what follows. */
+  #hurry: AbortController | undefined;
   #notBefore = 0;
   #bookmarkFor = 0;
 
@@ -62,21 +70,38 @@ export class TablePublisher {
       for (const node of this.#seen) if (!this.#watched.has(node)) this.#seen.delete(node);
       this.#notify();
     }, () => {});
-    options.world.subscribe(() => this.refresh(), options.signal);
+    options.world.subscribe((changes) => (changes.some(routesNow) ? this.refresh() : this.#schedule(madeMs)), options.signal);
   }
 
   get table(): ServiceTable {
     return this.#table;
   }
 
-  /** Node states are not in the store, so their changes are told here. */
+  /** At once. Node states are not in the store, so their changes are told here. */
   refresh(): void {
+    this.#hurry?.abort('now');
+    this.#schedule(0);
+  }
+
+  #schedule(afterMs: number): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
+    void this.#due(afterMs).then(() => {
+      if (!this.#signal.aborted) this.#pass();
+    });
+  }
+
+  async #due(afterMs: number): Promise<void> {
+    if (afterMs > 0) {
+      this.#hurry = new AbortController();
+      await this.#clock.sleep(afterMs, AbortSignal.any([this.#signal, this.#hurry.signal])).catch(() => {});
+      this.#hurry = undefined;
+    }
     const early = this.#notBefore - this.#clock.monotonic();
-    if (early > 0) this.#clock.sleep(early, this.#signal).then(() => this.#pass(), () => {});
+    if (early > 0) return this.#clock.sleep(early, this.#signal).catch(() => {});
     // Two turns: what others write on hearing of the change has left by then.
-    else setImmediate(() => setImmediate(() => this.#pass()));
+    await setImmediate();
+    await setImmediate();
   }
 
   #pass(): void {
@@ -174,6 +199,21 @@ export class TablePublisher {
   #send(watcher: Watcher, update: TableUpdate): void {
     watcher.sent = update.revision;
     watcher.blocked = !watcher.stream.write(encodeUpdate(update));
+  }
+}
+
+/** Somebody may be sent elsewhere by it than before. */
+function routesNow(change: Change): boolean {
+  switch (change.kind) {
+    case 'podstatus':
+    case 'staticpods':
+    case 'nodes':
+    case 'nodestatus':
+      return true;
+    case 'pods':
+      return change.entry?.value.desired !== 'running';
+    default:
+      return false;
   }
 }
 

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FakeClock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
@@ -41,7 +42,17 @@ beforeEach(() => {
 });
 afterEach(() => over.abort(new Error('over')));
 
-const turn = () => new Promise<void>((resolve) => { setImmediate(() => setImmediate(resolve)); });
+/** What is to be told at once has been told. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 4; i++) await setImmediate();
+}
+
+/** What waits for company has been told too. */
+async function later(): Promise<void> {
+  await turn();
+  await clock.advance(100);
+  await turn();
+}
 
 async function setUp() {
   const made = await makeWorld(over.signal);
@@ -68,11 +79,37 @@ it('sends everything at first, then what changes; a burst is one update', async 
   await turn();
   expect(stream.written.length).toBeLessThanOrEqual(3);
   expect(stream.written.slice(1).every(({ full }) => !full)).toBe(true);
+  await later();
   expect([...stream.table().pods.keys()]).toEqual(['a', 'b']);
   const before = stream.written.length;
   await write({ op: 'put', kind: 'tokens', id: 't', value: { id: 't', hash: '', role: 'node', createdAt: 0, expiresAt: null } });
+  await later();
+  expect(stream.written).toHaveLength(before);
+});
+
+it('a pod that is only being made waits for what follows it, and is told with it; one that runs, or is to leave, is told at once', async () => {
+  const { watch, write } = await setUp();
+  const stream = watch('n1');
+  const before = stream.written.length;
+  await write(put.pod('a', { node: 'n1', ip: '10.32.1.2' }));
+  await turn();
+  await write(put.pod('b', { slot: 2, node: 'n1', ip: '10.32.1.3' }));
   await turn();
   expect(stream.written).toHaveLength(before);
+  await clock.advance(100);
+  await turn();
+  expect(stream.written).toHaveLength(before + 1);
+  expect([...stream.table().pods.keys()]).toEqual(['a', 'b']);
+  await clock.advance(100);
+  await write(put.pod('c', { slot: 3, node: 'n1', ip: '10.32.1.4' }));
+  await write(put.status('a'));
+  await turn();
+  expect(stream.written).toHaveLength(before + 2);
+  expect([...stream.table().pods.keys()]).toEqual(['a', 'b', 'c']);
+  await clock.advance(100);
+  await write(put.pod('a', { node: 'n1', ip: '10.32.1.2', desired: 'draining' }));
+  await turn();
+  expect(stream.table().services.get('shop_web')?.endpoints).toEqual([]);
 });
 
 it('one that reads slowly gets one whole table for all it missed, also when only the state of a node changed', async () => {
@@ -84,7 +121,7 @@ it('one that reads slowly gets one whole table for all it missed, also when only
   const taken = slow.written.length;
   for (let i = 0; i < 5; i++) {
     await write(put.pod(`x${i}`, { slot: i + 2, node: 'n1', ip: `10.32.1.${i + 10}` }));
-    await turn();
+    await later();
   }
   expect(slow.written).toHaveLength(taken);
   expect(quick.table().pods.size).toBe(6);
