@@ -3,7 +3,7 @@
  * they share the node's identity and nothing else.
  */
 import { createSocket } from 'node:dgram';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname, release, version } from 'node:os';
 import path from 'node:path';
 import { ContainerdImages } from '../../agent/images/containerd.ts';
@@ -38,6 +38,7 @@ import { masterUrl } from '../context/resolve.ts';
 import { ownVersion } from '../version.ts';
 import type { HostArguments } from './arguments.ts';
 import { manifestSettings } from './manifests.ts';
+import { openRunDir, removeRunDir } from './run-dir.ts';
 import { settle } from './settle.ts';
 import { ensureIdentity, identityDirectory, isJoined, readIdentity, type NodeIdentity } from './enrol.ts';
 import { LivingIdentity } from './identity.ts';
@@ -51,7 +52,8 @@ export async function runHostProgram(args: HostArguments, signal: AbortSignal): 
   void settle(clock, signal);
   try {
     await mkdir(args.stateDir, { recursive: true, mode: 0o700 });
-    await mkdir(args.runDir, { recursive: true, mode: 0o711 });
+    // Of two programs of one host, the one that puts something there.
+    if (args.kind !== 'proxy') await openRunDir(args.runDir, log);
     const manifests = manifestSettings(args);
     if (args.master === undefined) {
       if (await isJoined(identityDirectory(args))) {
@@ -203,7 +205,7 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
   }
   await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
-  await rm(args.runDir, { recursive: true, force: true });
+  await removeRunDir(args.runDir);
 }
 
 function genericResources(texts: readonly string[]): GenericCapacity {

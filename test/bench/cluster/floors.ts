@@ -1,9 +1,14 @@
-/** What nothing can be faster than: the OCI runtime alone, one durable write to the cluster's etcd, the API's round trip. */
+/**
+ * What nothing can be faster than: the OCI runtime alone, containerd with it and nobody else, one durable write to the cluster's etcd, the
+ * API's round trip.
+ */
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startAlone } from './alone.ts';
 import type { Lab } from './lab.ts';
 import type { Report } from './report.ts';
+import { idle } from './stacks.ts';
 
 export async function measureFloors(lab: Lab, report: Report): Promise<void> {
   report.section('Floors', 'On the same machine, in the same run.');
@@ -21,6 +26,13 @@ export async function measureFloors(lab: Lab, report: Report): Promise<void> {
   const runs = Array.from({ length: 20 }, (_, i) => time(() => execFileSync('crun', ['run', '--bundle', bundle, `t-bench-floor-${i}`], { stdio: 'ignore' })));
   report.row('`crun run` of `true`, a private network', runs);
   await rm(bundle, { recursive: true });
+
+  await lab.up(lab.spec(idle({ replicas: 1, node: 'node-1' }), 'like'), 1);
+  const alone = async (count: number, rounds: number) => await startAlone({ socket: lab.containerd(1), container: `${lab.of('like')[0]?.id ?? ''}.idle.1`, dir: lab.cluster.dir, count, rounds });
+  await alone(1, 2);
+  report.row('containerd alone: 1 container of a pod\'s spec', await alone(1, 20));
+  report.row('containerd alone: 50 at once', await alone(50, 5), 'no orchestrator: as few calls of its API as it takes');
+  await lab.down('like');
 
   const puts: number[] = [];
   for (let i = 0; i < 200; i++) {
