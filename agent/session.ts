@@ -9,7 +9,8 @@ import { Loop } from '../lib/loop.ts';
 import { describeError, TsorchError } from '../model/errors.ts';
 import type { NodeStatus } from '../model/node.ts';
 import { isFinal, type PodStatus, type StaticPod } from '../model/pod.ts';
-import { AgentsClient, type Assignments, type LocateReply, type LocateRequest, type MasterMessage, type OpenStream, type Peers, type Welcome } from '../proto/gen/tsorch/node.ts';
+import { AgentsClient } from '../proto/agents.ts';
+import type { Assignments, LocateReply, LocateRequest, MasterMessage, OpenStream, Peers, Welcome } from '../proto/gen/tsorch/node.ts';
 import { Link } from './session-link.ts';
 import { Pace } from './session-pace.ts';
 
@@ -71,6 +72,8 @@ export const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': 64 << 20,
   'grpc.max_send_message_length': 64 << 20,
   'grpc.use_local_subchannel_pool': 1,
+  // Input of processes, archives and images: so much of it may be on its way to this host.
+  'grpc-node.flow_control_window': 1 << 20,
 };
 
 export class Session {

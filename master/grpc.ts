@@ -7,13 +7,15 @@ import { Server, status, type sendUnaryData, type ServerDuplexStream, type Serve
 import type { PeerCertificate } from 'node:tls';
 import type { Credentials } from '../lib/pki/credentials.ts';
 import { TsorchError } from '../model/errors.ts';
-import { AgentsService, type LocateReply, type LocateRequest, TablesService } from '../proto/gen/tsorch/node.ts';
+import { AgentsService } from '../proto/agents.ts';
+import { type LocateReply, type LocateRequest, TablesService } from '../proto/gen/tsorch/node.ts';
 import { refuse } from './nodes/refuse.ts';
 import type { Sessions } from './nodes/sessions.ts';
 import type { TablePublisher } from './table/publisher.ts';
 import type { Identity } from '../model/identity.ts';
 import { RotatingCredentials } from './trust/server-credentials.ts';
 import type { World } from './world.ts';
+import { widenWindows } from './window.ts';
 
 export interface GrpcOptions {
   readonly tls: Credentials;
@@ -47,6 +49,7 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
     'grpc.max_receive_message_length': 32 * 1024 * 1024,
     'grpc.max_send_message_length': 128 * 1024 * 1024,
   });
+  widenWindows(options.signal);
   const streams = new Map<string, Set<Stream>>();
   const nodeOf = (call: Pick<Stream, 'getAuthContext'>): string | null => {
     const certificate = call.getAuthContext().sslPeerCertificate;

@@ -42,6 +42,8 @@ export function streamKey(chunk: Pick<LogChunk, 'container' | 'attempt' | 'strea
 
 const newline = 10;
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Our own words as a chunk. They have no place in the stream. */
 export function noticeChunk(of: Omit<PodLogChunk, 'data' | 'notice' | 'stream' | 'end'>, words: string): PodLogChunk {
@@ -70,7 +72,7 @@ export function linesOf(chunk: PodLogChunk): LogLine[] {
 
 function decodeStrictly(data: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
+    return strictDecoder.decode(data);
   } catch {
     return undefined;
   }
@@ -89,16 +91,16 @@ const prefixBytes = 8;
 /** No honest frame is larger. */
 const mostBytes = 16 * 1024 * 1024;
 
-export function encodeChunk(chunk: PodLogChunk): Uint8Array {
+/** A frame in two parts, of which the second is the chunk's data itself. */
+export function encodeChunk(chunk: PodLogChunk): [Uint8Array, Uint8Array] {
   const { data, ...header } = chunk;
   const head = encoder.encode(JSON.stringify(header satisfies Header));
-  const frame = new Uint8Array(prefixBytes + head.length + data.length);
+  const frame = new Uint8Array(prefixBytes + head.length);
   const view = new DataView(frame.buffer);
   view.setUint32(0, head.length);
   view.setUint32(4, data.length);
   frame.set(head, prefixBytes);
-  frame.set(data, prefixBytes + head.length);
-  return frame;
+  return [frame, data];
 }
 
 /** Frames that may be cut anywhere, put together again. Throws `internal` for what are none. */
@@ -151,7 +153,7 @@ function join(parts: readonly Uint8Array[], length: number): Uint8Array {
 
 function decodeHeader(bytes: Uint8Array): Header {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as Header;
+    return JSON.parse(decoder.decode(bytes)) as Header;
   } catch (cause) {
     throw new TsorchError('internal', 'the master sent a log frame that is none', { cause });
   }

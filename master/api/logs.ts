@@ -114,7 +114,7 @@ function begin(context: Context, request: FastifyRequest, reply: FastifyReply, f
 function answer(request: FastifyRequest, reply: FastifyReply): Out<readonly PodLogChunk[]> {
   const wantsChunks = request.headers.accept?.includes(logChunkType) === true;
   return wantsChunks
-    ? start(reply, logChunkType, (chunks: readonly PodLogChunk[]) => Buffer.concat(chunks.map(encodeChunk)))
+    ? start(reply, logChunkType, (chunks: readonly PodLogChunk[]) => chunks.flatMap(encodeChunk))
     : start(reply, 'application/x-ndjson', (chunks: readonly PodLogChunk[]) => chunks.flatMap(linesOf).map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
 

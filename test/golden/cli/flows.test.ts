@@ -26,7 +26,7 @@ function answerChunks(values: readonly PodLogChunk[], end: (response: ServerResp
   return (request: FakeRequest, response: ServerResponse) => {
     expect(request.headers.accept).toBe(logChunkType);
     response.writeHead(200, { 'content-type': logChunkType });
-    response.write(Buffer.concat(values.map(encodeChunk)), () => end(response));
+    response.write(Buffer.concat(values.flatMap(encodeChunk)), () => end(response));
   };
 }
 

@@ -4,6 +4,7 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { blockBytes } from '../../../../agent/logs/blocks.ts';
 import { LogStore } from '../../../../agent/logs/store.ts';
 import type { ReadOptions } from '../../../../agent/logs/read.ts';
 import { systemClock } from '../../../../lib/clock.ts';
@@ -236,7 +237,7 @@ describe('floods', () => {
     let lastLine = '';
     let whole = 0;
     for await (const batch of logs.read('p1', { follow: false }, stop.signal)) {
-      for (const { data } of batch) expect(data.length).toBeLessThanOrEqual(64 * 1024);
+      for (const { data } of batch) expect(data.length).toBeLessThanOrEqual(blockBytes);
       for (const record of linesIn(batch)) {
         bytes += record.line.length;
         if (!record.partial) whole++;
