@@ -1,8 +1,9 @@
 /** The node's identity while its programs run: always the newest, renewed in time, and the same for agent and proxy. */
-import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { canServe, certificateLife } from '../../lib/pki/certificate.ts';
+import { channelCredentials } from '../../lib/pki/channel.ts';
 import type { Credentials } from '../../lib/pki/credentials.ts';
 import { readCredentials } from '../../lib/pki/credentials.ts';
 import { runRenewal } from '../../lib/pki/renewal.ts';
@@ -50,8 +51,7 @@ export class LivingIdentity {
 
   /** For a new connection; those there are keep what they began with. */
   channelCredentials(): ChannelCredentials {
-    const { ca, cert, key } = this.#current.credentials;
-    return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert));
+    return channelCredentials(this.#current.credentials);
   }
 
   /** Called with each new certificate, for servers. */

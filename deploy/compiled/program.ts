@@ -35,16 +35,13 @@ function compiled(directory: string): ProgramFile {
 
 const semiSpaceMiB = { master: 8, host: 4, supervisor: 1 } as const;
 
-/** What Node is told to be quiet about. */
-const quiet = ['--disable-warning=ExperimentalWarning', '--disable-warning=DEP0123'];
-
 /**
  * Flags for Node in programs that run for months on hosts which belong to others. The space for new objects grows to 3 × 16 MiB
  * otherwise. With 1 MiB a burst of fifty pods costs a host an eighth of its time in collecting garbage, with 8 a thirteenth; what it
  * grows to is given back when it is quiet again (`cli/programs/settle.ts`). `bin/tsorch` says the same.
  */
 export function nodeFlags(program: keyof typeof semiSpaceMiB): readonly string[] {
-  return [...quiet, '--expose-gc', `--max-semi-space-size=${semiSpaceMiB[program]}`];
+  return ['--disable-warning=ExperimentalWarning', '--expose-gc', `--max-semi-space-size=${semiSpaceMiB[program]}`];
 }
 
 /** The C library's: otherwise each of Node's threads keeps a heap of its own. */

@@ -9,6 +9,7 @@ import * as grpc from '@grpc/grpc-js';
 import { Host } from 'etcd3/lib/connection-pool.js';
 import { KVClient, LeaseClient, MaintenanceClient, WatchClient } from 'etcd3';
 import type { Services } from 'etcd3';
+import { channelCredentials } from '../../../lib/pki/channel.ts';
 import { rpcError } from './errors.ts';
 
 export interface EtcdTls {
@@ -137,8 +138,6 @@ function metadata(): grpc.Metadata {
 }
 
 function makeHosts(endpoints: readonly string[], tls: EtcdTls | undefined): readonly Host[] {
-  const credentials = tls
-    ? grpc.credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
-    : grpc.credentials.createInsecure();
+  const credentials = tls ? channelCredentials(tls) : grpc.credentials.createInsecure();
   return endpoints.map((endpoint) => new Host(endpoint, credentials, channelOptions));
 }

@@ -1,5 +1,5 @@
 /** Every port that a master and its etcd open, and who gets in: nobody in plain text, nobody of another authority, nobody in the wrong role. */
-import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority, createAuthority } from '../../../lib/pki/authority.ts';
+import { channelCredentials } from '../../../lib/pki/channel.ts';
 import { readCredentials, type Credentials } from '../../../lib/pki/credentials.ts';
 import { createRequest } from '../../../lib/pki/request.ts';
 import { EtcdConnection } from '../../../master/store/etcd/connection.ts';
@@ -129,8 +130,7 @@ async function attempt(kind: Kind, tls: { readonly ca: string; readonly cert?: s
 }
 
 function session(port: number, tls: { readonly ca: string; readonly cert?: string; readonly key?: string }): Promise<string> {
-  const own = tls.cert === undefined || tls.key === undefined ? credentials.createSsl(Buffer.from(tls.ca)) : credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
-  const client = new AgentsClient(`127.0.0.1:${port}`, own, { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_retries': 0 });
+  const client = new AgentsClient(`127.0.0.1:${port}`, channelCredentials(tls), { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_retries': 0 });
   return new Promise<string>((resolve) => {
     const call = client.session(new Metadata(), { deadline: Date.now() + 5000 });
     call.on('data', () => resolve('in'));

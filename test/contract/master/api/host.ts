@@ -1,14 +1,11 @@
 /** A host that only talks: the agent's session and the proxy's table stream over mutual TLS. It runs pods by saying so. */
-import { credentials, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { channelCredentials } from '../../../../lib/pki/channel.ts';
 import type { Credentials } from '../../../../lib/pki/credentials.ts';
 import type { Assignment } from '../../../../model/assignment.ts';
 import type { NodeStatus } from '../../../../model/node.ts';
 import type { PodStatus } from '../../../../model/pod.ts';
 import { AgentsClient, TablesClient, type AgentMessage, type DataFrame, type MasterMessage, type OpenStream, type Peer, type TableAck, type TableChange, type Welcome } from '../../../../proto/gen/tsorch/node.ts';
-
-export function channel(own: Credentials) {
-  return credentials.createSsl(Buffer.from(own.ca), Buffer.from(own.key), Buffer.from(own.cert));
-}
 
 export interface HostOptions {
   readonly id: string;
@@ -42,7 +39,7 @@ export class SessionHost {
   constructor(options: HostOptions) {
     this.id = options.id;
     this.#options = options;
-    this.client = new AgentsClient(`127.0.0.1:${options.port}`, channel(options.credentials), { 'grpc.use_local_subchannel_pool': 1 });
+    this.client = new AgentsClient(`127.0.0.1:${options.port}`, channelCredentials(options.credentials), { 'grpc.use_local_subchannel_pool': 1 });
     this.call = this.client.session();
     this.call.on('data', ({ kind }: MasterMessage) => {
       if (!kind) return;
@@ -145,7 +142,7 @@ export class TableHost {
   readonly call: ClientDuplexStream<TableAck, TableChange>;
 
   constructor(options: Pick<HostOptions, 'port' | 'credentials'> & { readonly acknowledge?: boolean }) {
-    this.client = new TablesClient(`127.0.0.1:${options.port}`, channel(options.credentials), { 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': -1 });
+    this.client = new TablesClient(`127.0.0.1:${options.port}`, channelCredentials(options.credentials), { 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': -1 });
     this.call = this.client.watch();
     this.call.on('data', (change: TableChange) => {
       this.changes.push(change);

@@ -1,10 +1,11 @@
 /** What hosts tell of their images, and what they are told when they look for one. */
 import { Metadata } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { channelCredentials } from '../../../../lib/pki/channel.ts';
 import type { Credentials } from '../../../../lib/pki/credentials.ts';
 import type { HeldImage } from '../../../../model/image.ts';
 import { AgentsClient, type LocateReply } from '../../../../proto/gen/tsorch/node.ts';
-import { channel, SessionHost } from '../api/host.ts';
+import { SessionHost } from '../api/host.ts';
 import { Lab, until } from '../api/lab.ts';
 
 let lab: Lab;
@@ -34,7 +35,7 @@ async function join(name: string): Promise<{ readonly host: SessionHost; readonl
 }
 
 function locate(credentials: Credentials, reference: string, digests: string[] = []): Promise<LocateReply> {
-  const client = new AgentsClient(`127.0.0.1:${lab.serving.grpcPort}`, channel(credentials), { 'grpc.use_local_subchannel_pool': 1 });
+  const client = new AgentsClient(`127.0.0.1:${lab.serving.grpcPort}`, channelCredentials(credentials), { 'grpc.use_local_subchannel_pool': 1 });
   return new Promise<LocateReply>((resolve, reject) => {
     client.locate({ reference, digests }, new Metadata(), { deadline: Date.now() + 5000 }, (error, reply) => (error ? reject(error) : resolve(reply)));
   }).finally(() => client.close());
