@@ -17,10 +17,11 @@ export interface LoopOptions {
   readonly maxBackoffMs?: number;
   /** Passes take at most this part of the time, below 1: in a burst of marks each one makes up for many. The first after a silence is immediate. */
   readonly share?: number;
+  /** What follows from `share` is at least and at most so long. Unless told, a pass waits no longer than 50 ms, however long the one before took. */
+  readonly pauseMs?: { readonly least: number; readonly most: number };
 }
 
-/** However long a pass took, the next one waits no longer. */
-const longestPauseMs = 50;
+const usualPauseMs = { least: 0, most: 50 } as const;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -45,7 +46,7 @@ export class Loop {
   }
 
   async #main(): Promise<void> {
-    const { clock, log, signal, run, name, share } = this.#options;
+    const { clock, log, signal, run, name, share, pauseMs = usualPauseMs } = this.#options;
     const first = this.#options.backoffMs ?? 50;
     const most = this.#options.maxBackoffMs ?? 5000;
     let backoff = first;
@@ -62,7 +63,7 @@ export class Loop {
       try {
         again = (await run()) ?? undefined;
         backoff = first;
-        if (rest > 0) notBefore = clock.monotonic() + Math.min((clock.monotonic() - started) * rest, longestPauseMs);
+        if (rest > 0) notBefore = clock.monotonic() + Math.min(Math.max((clock.monotonic() - started) * rest, pauseMs.least), pauseMs.most);
       } catch (error) {
         if (signal.aborted) return;
         log.warn(`${name} failed, trying again`, { error, ms: backoff });

@@ -65,7 +65,7 @@ const lookAgainMs = 10_000;
 const applyingShare = 0.25;
 /** Saving takes at most this part of the time. */
 const savingShare = 0.05;
-const saveEveryMs = { least: 200, most: 10_000 } as const;
+const savingPauseMs = { least: 200, most: 10_000 } as const;
 
 /** Runs until the signal fires. What is in the kernel stays and works on. */
 export async function runProxy(options: ProxyOptions): Promise<void> {
@@ -99,7 +99,7 @@ class HostProxy {
   async run(): Promise<void> {
     const { clock, log, signal, stateDir, dnsAddress, dnsPort, resolvers, connect, localDir } = this.#options;
     const apply = new Loop({ name: 'apply', clock, log, signal, share: applyingShare, run: () => this.#apply(save) });
-    const save = new Loop({ name: 'save', clock, log, signal, run: () => this.#save() });
+    const save = new Loop({ name: 'save', clock, log, signal, share: savingShare, pauseMs: savingPauseMs, run: () => this.#save() });
     const dns = new DnsServer({
       address: dnsAddress, ...(dnsPort === undefined ? {} : { port: dnsPort }), names: this.#names, resolvers, clock, log: log.child('dns'), signal,
     });
@@ -110,7 +110,7 @@ class HostProxy {
     this.#startFromSaved(connect && loadTable(stateDir, log), apply);
     if (connect) await this.#follow(connect, apply);
     await Promise.all([apply.done, save.done, listening]);
-    if (connect && this.#known && this.#saved !== this.#table) await this.#write();
+    if (connect && this.#known && this.#saved !== this.#table) await this.#save();
     this.#plane.close();
   }
 
@@ -178,14 +178,6 @@ class HostProxy {
   }
 
   async #save(): Promise<void> {
-    const { clock, signal } = this.#options;
-    const started = clock.monotonic();
-    await this.#write();
-    const pause = Math.min(Math.max((clock.monotonic() - started) / savingShare, saveEveryMs.least), saveEveryMs.most);
-    await clock.sleep(pause, signal).catch(() => {});
-  }
-
-  async #write(): Promise<void> {
     const table = this.#table;
     await saveTable(this.#options.stateDir, { revision: this.#revision, table });
     this.#saved = table;

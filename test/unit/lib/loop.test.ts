@@ -116,4 +116,24 @@ describe('loop', () => {
     await clock.advance(5000);
     await loop.done;
   });
+
+  test('a rest has the bounds it is given', async () => {
+    const begun: number[] = [];
+    let takes = 0;
+    const { loop, clock, stop } = start(async () => {
+      begun.push(clock.now());
+      await clock.sleep(takes);
+    }, { share: 0.5, pauseMs: { least: 20, most: 200 } });
+    for (let i = 0; i < 400; i++) {
+      // The second pass takes long, those after it do not.
+      takes = begun.length === 1 ? 300 : 0;
+      loop.mark();
+      await clock.advance(2);
+      await settle();
+    }
+    expect(begun.slice(0, 4).map((at) => at - (begun[0] ?? 0))).toEqual([0, 20, 520, 540]);
+    stop.abort();
+    await clock.advance(1000);
+    await loop.done;
+  });
 });
