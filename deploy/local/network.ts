@@ -3,10 +3,11 @@
  * is plugged into it. Every step looks first and does only what is missing.
  */
 import { readdir } from 'node:fs/promises';
+import { overlaps } from '../../model/allocate/cidr.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { addressIn, hostNames, type ClusterNames } from './names.ts';
 import { mustRun, runCommand } from './process.ts';
-import { overlaps, type ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec.ts';
 
 interface Link {
   readonly ifname: string;
@@ -20,10 +21,10 @@ interface Route {
   readonly dev?: string;
 }
 
-/** Prefixes the machine has a route to, except the default and those of `but`. */
+/** Prefixes the machine has a route to, single addresses as /32, except the default and those of `but`. */
 export async function takenSubnets(but?: string): Promise<string[]> {
   const routes = JSON.parse((await mustRun(['ip', '-j', '-4', 'route', 'show', 'table', 'main'])) || '[]') as Route[];
-  return routes.filter((route) => route.dst !== 'default' && route.dev !== but).map((route) => route.dst);
+  return routes.filter((route) => route.dst !== 'default' && route.dev !== but).map(({ dst }) => (dst.includes('/') ? dst : `${dst}/32`));
 }
 
 /** Makes the network whole. Returns what it had to do, for people. */

@@ -1,4 +1,5 @@
 /** Which hosts a local cluster has. Pure: what the user asks for, what is there already and which subnets are taken, in; the cluster, out. */
+import { overlaps } from '../../model/allocate/cidr.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { maxHosts } from './names.ts';
 
@@ -107,18 +108,3 @@ function freeSubnet(name: string, taken: readonly string[]): string {
   return free;
 }
 
-/** Whether two prefixes share an address. */
-export function overlaps(a: string, b: string): boolean {
-  const [x, y] = [parsePrefix(a), parsePrefix(b)];
-  if (!x || !y) return false;
-  const bits = Math.min(x.bits, y.bits);
-  const mask = bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0;
-  return (x.address & mask) >>> 0 === (y.address & mask) >>> 0;
-}
-
-function parsePrefix(text: string): { readonly address: number; readonly bits: number } | null {
-  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+))?$/.exec(text);
-  if (!match) return null;
-  const [a = 0, b = 0, c = 0, d = 0] = match.slice(1, 5).map(Number);
-  return { address: ((a << 24) | (b << 16) | (c << 8) | d) >>> 0, bits: match[5] === undefined ? 32 : Number(match[5]) };
-}

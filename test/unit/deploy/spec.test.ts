@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { clusterNames, hostNames } from '../../../deploy/local/names.ts';
-import { decideCluster, overlaps, type ClusterSpec } from '../../../deploy/local/spec.ts';
+import { decideCluster, type ClusterSpec } from '../../../deploy/local/spec.ts';
 
 describe('hosts', () => {
   test('three by default, two frontends and a backend', () => {
@@ -42,16 +42,6 @@ describe('subnets', () => {
     const saved: ClusterSpec = { name: 'local', subnet: '172.31.245.0/24', split: true, hosts: [{ name: 'node-1', index: 1, labels: {} }] };
     expect(decideCluster({ name: 'local' }, saved, ['10.0.0.0/8'])).toEqual(saved);
     expect(() => decideCluster({ name: 'local', subnet: '10.1.1.0/24' }, saved, [])).toThrow('has the subnet 172.31.245.0/24 already');
-  });
-
-  test.each([
-    ['10.0.0.0/8', '10.1.2.0/24', true],
-    ['10.1.2.0/24', '10.1.3.0/24', false],
-    ['172.31.240.0/24', '172.31.240.7', true],
-    ['0.0.0.0/0', '1.2.3.4', true],
-    ['fd00::/8', '10.0.0.0/8', false],
-  ])('%s and %s', (a, b, expected) => {
-    expect(overlaps(a, b)).toBe(expected);
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AddressPool, allocateVips } from '../../../../model/allocate/addresses.ts';
-import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../model/allocate/cidr.ts';
+import { formatCidr, formatIp, overlaps, parseCidr, parseIp } from '../../../../model/allocate/cidr.ts';
 import { allocateGroup, maxGroup } from '../../../../model/allocate/groups.ts';
 import { allocatePorts, portRange, type PortOwner } from '../../../../model/allocate/ports.ts';
 import { allocateSubnet } from '../../../../model/allocate/subnets.ts';
@@ -16,6 +16,17 @@ describe('cidr', () => {
     ['0.0.0.0/0', { base: 0, prefix: 0, size: 2 ** 32 }],
     ['10.0.0.0', null], ['10.0.0/8', null], ['10.0.0.256/8', null], ['10.0.0.0/33', null], ['10.0.0.0/8/8', null], ['a.b.c.d/8', null],
   ])('%s', (text, expected) => expect(parseCidr(text)).toEqual(expected));
+
+  test.each([
+    ['10.0.0.0/8', '10.1.2.0/24', true],
+    ['10.1.2.0/24', '10.1.3.0/24', false],
+    ['172.31.240.0/24', '172.31.240.7/32', true],
+    ['0.0.0.0/0', '1.2.3.4/32', true],
+    ['fd00::/8', '10.0.0.0/8', false],
+  ])('%s and %s', (a, b, expected) => {
+    expect(overlaps(a, b)).toBe(expected);
+    expect(overlaps(b, a)).toBe(expected);
+  });
 
   test('numbers and texts agree', () => {
     fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (value) => {
