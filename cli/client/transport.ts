@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
+import { connectionTrouble } from '../../lib/connection-trouble.ts';
 import { isErrorCode, TsorchError, type ErrorCode } from './errors.ts';
 import type { Context } from '../context/file.ts';
 
@@ -127,27 +128,8 @@ export function unreachable(context: Context, error: unknown): TsorchError {
       hint: 'check the address, or run `tsorch login` again if the cluster was made anew',
     });
   }
-  return new TsorchError('unavailable', `cannot reach the master at ${context.master}: ${reason(cause)}`, {
+  return new TsorchError('unavailable', `cannot reach the master at ${context.master}: ${connectionTrouble(cause)}`, {
     ...base,
     hint: 'is it running? `tsorch up` starts a local cluster; --master URL names another',
   });
-}
-
-function reason(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return 'connection refused';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'no such host name';
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'no route to it';
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'connection lost';
-    case undefined:
-    default:
-      return error.message || error.code || 'connection failed';
-  }
 }

@@ -1,4 +1,5 @@
 /** What went wrong with a registry, as errors that say what, where and what to do. */
+import { connectionTrouble } from '../connection-trouble.ts';
 import { TsorchError } from '../../model/errors.ts';
 
 /** No answer: by what the system or TLS says. */
@@ -14,7 +15,7 @@ export function connectionError(url: URL, error: unknown): TsorchError {
   if (/^ERR_SSL_WRONG_VERSION|^EPROTO/.test(code) && /wrong version|packet length/i.test(cause.message)) {
     return new TsorchError('unsupported', `${url.host} does not speak TLS`, { cause, hint: 'if it is meant to be plain HTTP, say plain_http: true for it in registries.yaml' });
   }
-  return new TsorchError('unavailable', `${url.host} cannot be reached: ${reason(cause)}`, { cause });
+  return new TsorchError('unavailable', `${url.host} cannot be reached: ${connectionTrouble(cause)}`, { cause });
 }
 
 export function stalled(url: URL, ms: number): TsorchError {
@@ -60,27 +61,5 @@ function messageOf(body: Buffer): string {
     return typeof said === 'string' ? said.replaceAll(/\s+/g, ' ').trim().slice(0, 200) : '';
   } catch {
     return '';
-  }
-}
-
-function reason(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return 'connection refused';
-    case 'ENOTFOUND':
-      return 'no such host name';
-    case 'EAI_AGAIN':
-      return 'its name cannot be looked up now';
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'no route to it';
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'the connection broke';
-    case 'ETIMEDOUT':
-      return 'no answer';
-    case undefined:
-    default:
-      return error.message || error.code || 'the connection failed';
   }
 }
