@@ -28,36 +28,13 @@ function masterCommand(io: Io): Command {
     });
 }
 
-interface HostFlags {
-  readonly master?: string;
-  readonly token?: string;
-  readonly tokenFile?: string;
-  readonly name?: string;
-  readonly stateDir: string;
-  readonly runDir: string;
-  readonly address?: string;
+/** As they are written: labels one by one, and the kubelet's spellings beside ours. */
+interface HostFlags extends Omit<HostArguments, 'kind' | 'labels'> {
   readonly label?: readonly string[];
-  readonly cgroupRoot?: string;
-  readonly bpfDir?: string;
-  readonly underlay?: string;
-  readonly blobPort?: string;
-  readonly blobRate?: string;
-  readonly registryConfig?: string;
-  readonly imageGcHigh?: string;
-  readonly imageGcLow?: string;
-  readonly imageGcAge?: string;
-  readonly genericResource?: readonly string[];
-  readonly manifests?: string;
   readonly podManifestPath?: string;
-  readonly manifestUrl?: string;
-  readonly manifestHeader?: readonly string[];
   readonly manifestUrlHeader?: readonly string[];
-  readonly manifestCa?: string;
-  readonly manifestInterval?: string;
   readonly fileCheckFrequency?: string;
   readonly httpCheckFrequency?: string;
-  readonly localCidr?: string;
-  readonly teardown?: boolean;
 }
 
 function hostCommand(io: Io, kind: HostArguments['kind'], description: string): Command {
