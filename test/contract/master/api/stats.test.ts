@@ -1,64 +1,27 @@
 /** Statistics through a master: from nodes that answer, that fall silent, that are gone; to one caller and to those who stay. */
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { request } from 'node:https';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { AgentStats, Stats } from '../../../../model/stats.ts';
-import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
-import { makeContainer, makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
-import { SessionHost } from './host.ts';
+import type { SessionHost } from './host.ts';
+import { type Answer, Joined, message } from './joined.ts';
 import { Lab, until } from './lab.ts';
 
 let lab: Lab;
-let hosts: SessionHost[];
+let joined: Joined;
 beforeEach(async () => {
-  hosts = [];
   lab = await Lab.start();
+  joined = new Joined(lab);
 });
 afterEach(async () => {
-  for (const host of hosts) host.close();
+  joined.close();
   await lab[Symbol.asyncDispose]();
 });
 
-/** A host with a running pod of `shop_web`, slot by slot. */
-async function connect(name: string): Promise<SessionHost> {
-  const { id, credentials } = await lab.join(name);
-  const host = new SessionHost({ id, credentials, port: lab.serving.grpcPort, heartbeatMs: 200, capacity: { cpus: 4, memory: 1000 } }).hello();
-  hosts.push(host);
-  await until(`${name} is there`, () => lab.serving.context.sessions.has(id));
-  await addPod(host, hosts.length);
-  return host;
-}
+const connect = (name: string) => joined.connect(name, { capacity: { cpus: 4, memory: 1000 } });
+const answer = (host: SessionHost) => joined.answer(host, 'stats');
+const tell = (to: Answer, ...pods: readonly string[]) => to.send(message(usage(...pods)));
 
-async function addPod(host: SessionHost, slot: number): Promise<void> {
-  const spec = makeSpec({ mode: { kind: 'replicated', replicas: slot }, template: { containers: [makeContainer({ name: 'web' })] } });
-  const { revision } = await lab.store.commit([
-    { op: 'put', kind: 'services', id: 'shop_web', value: { id: 'shop_web', spec, revision: 'r1', previous: null } },
-    { op: 'put', kind: 'revisions', id: 'shop_web.r1', value: { service: 'shop_web', revision: 'r1', spec } },
-    { op: 'put', kind: 'pods', id: `p${slot}`, value: makePod(`p${slot}`, { slot, node: host.id }) },
-    { op: 'put', kind: 'podstatus', id: `p${slot}`, value: { id: `p${slot}`, node: host.id, phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [] } },
-  ]);
-  await lab.world.waitFor(revision, AbortSignal.timeout(5000));
-}
-
-interface Answered {
-  readonly call: ClientDuplexStream<DataFrame, DataFrame>;
-  readonly params: unknown;
-  over: boolean;
-  tell(...pods: string[]): void;
-}
-
-/** Dials back for the next request of this host. */
-async function answer(host: SessionHost): Promise<Answered> {
-  await until('statistics are asked for', () => host.requests.some(({ kind }) => kind === 'stats'));
-  const asked = host.requests.splice(host.requests.findIndex(({ kind }) => kind === 'stats'), 1)[0]!;
-  const call = host.dial(asked.id);
-  const answered: Answered = { call, params: JSON.parse(asked.params), over: false, tell: (...pods) => void call.write({ kind: { $case: 'message', value: JSON.stringify(usage(...pods)) } }) };
-  call.on('data', () => {});
-  call.on('status', () => (answered.over = true));
-  return answered;
-}
-
-function usage(...pods: string[]): AgentStats {
+function usage(...pods: readonly string[]): AgentStats {
   return {
     host: { cpus: 2, memory: 600 },
     containers: pods.map((podId) => ({ podId, container: 'web', attempt: 1, cpu: { percent: 50, seconds: 9 }, memory: { used: 100, limit: null }, pids: { current: 1, limit: null }, block: { read: 0, written: 0 }, network: null })),
@@ -92,8 +55,8 @@ it('once: nodes in parallel, one that is silent is a row that says so', async ()
   const asked = lab.call<Stats>('GET', '/v1/stats');
   const [one, two] = [await answer(a), await answer(b)];
   expect([one.params, two.params]).toEqual([{ pods: null }, { pods: null }]);
-  one.tell('p1', 'p2');
-  two.tell('p2');
+  tell(one, 'p1', 'p2');
+  tell(two, 'p2');
   const { status, body } = await asked;
   expect(status).toBe(200);
   expect(body.nodes.map(({ name, used, message }) => [name, used?.cpus ?? null, message])).toEqual([['alpha', 2, ''], ['beta', 2, ''], ['delta', null, expect.stringMatching(/not connected|is down/)], ['gamma', null, 'does not answer']]);
@@ -125,22 +88,22 @@ it('as it changes: pods and nodes that come are asked, one that breaks off is as
   const reader = follow('/v1/stats?follow=true&every=500&target=shop_web');
   const one = await answer(a);
   expect(one.params).toEqual({ pods: ['p1'], everyMs: 500 });
-  one.tell('p1');
+  tell(one, 'p1');
   await until('the first', () => reader.got.at(-1)?.containers.length === 1);
   // Another node has a pod now, and the first node another one.
   const b = await connect('beta');
   const two = await answer(b);
-  two.tell('p2');
-  await addPod(a, 3);
+  tell(two, 'p2');
+  await joined.addPod(a, 3);
   const again = await answer(a);
   expect(again.params).toEqual({ pods: ['p1', 'p3'], everyMs: 500 });
   await until('the old call is over', () => one.over);
-  again.tell('p1', 'p3');
+  tell(again, 'p1', 'p3');
   await until('all three', () => reader.got.at(-1)?.containers.map(({ name }) => name).join(' ') === 'shop_web.1 shop_web.2 shop_web.3');
   two.call.cancel();
   await until('it says so', () => reader.got.at(-1)?.nodes.find(({ name }) => name === 'beta')?.used === null);
   const back = await answer(b);
-  back.tell('p2');
+  tell(back, 'p2');
   await until('it is back', () => reader.got.at(-1)?.nodes.every(({ used }) => used !== null) === true);
   reader.leave();
   await until('nobody is asked any more', () => again.over && back.over);

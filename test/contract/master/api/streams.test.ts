@@ -1,65 +1,26 @@
 /** Logs, exec, images and volumes: what goes from a client through the master to a host, and that nothing of it stays behind. */
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { createHash } from 'node:crypto';
 import { request } from 'node:https';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../../../model/api.ts';
-import type { DataFrame } from '../../../../proto/gen/tsorch/node.ts';
-import { makeContainer, makePod, makeSpec } from '../../../unit/master/scheduler/make.ts';
-import { SessionHost } from './host.ts';
+import { makeContainer, makeSpec } from '../../../unit/master/scheduler/make.ts';
+import { Joined, message } from './joined.ts';
 import { Lab, until } from './lab.ts';
 
-type Call = ClientDuplexStream<DataFrame, DataFrame>;
-
 let lab: Lab;
-let hosts: SessionHost[];
-let calls: { readonly call: Call; readonly received: NonNullable<DataFrame['kind']>[]; over: boolean }[];
+let joined: Joined;
 beforeEach(async () => {
-  hosts = [];
-  calls = [];
   lab = await Lab.start();
+  joined = new Joined(lab);
 });
 afterEach(async () => {
-  for (const host of hosts) host.close();
+  joined.close();
   await lab[Symbol.asyncDispose]();
 });
 
-/** A host with a running pod of `shop_web`, slot by slot. */
-async function connect(name: string): Promise<SessionHost> {
-  const { id, credentials } = await lab.join(name);
-  const host = new SessionHost({ id, credentials, port: lab.serving.grpcPort, heartbeatMs: 200 }).hello();
-  hosts.push(host);
-  await until(`${name} is there`, () => lab.serving.context.sessions.has(id));
-  const slot = hosts.length;
-  const spec = makeSpec({ mode: { kind: 'replicated', replicas: slot } });
-  const { revision } = await lab.store.commit([
-    { op: 'put', kind: 'services', id: 'shop_web', value: { id: 'shop_web', spec, revision: 'r1', previous: null } },
-    { op: 'put', kind: 'revisions', id: 'shop_web.r1', value: { service: 'shop_web', revision: 'r1', spec } },
-    { op: 'put', kind: 'pods', id: `p${slot}`, value: makePod(`p${slot}`, { slot, node: id, ip: `10.32.${slot}.9` }) },
-    { op: 'put', kind: 'podstatus', id: `p${slot}`, value: { id: `p${slot}`, node: id, phase: 'running', ready: true, message: '', restarts: 0, since: 1, containers: [] } },
-  ]);
-  await lab.world.waitFor(revision, AbortSignal.timeout(5000));
-  return host;
-}
-
-/** Dials back for the next request of this host. */
-async function answer(host: SessionHost, kind: string): Promise<(typeof calls)[number] & { readonly params: Record<string, unknown>; send(...frames: NonNullable<DataFrame['kind']>[]): void }> {
-  await until(`${kind} is asked for`, () => host.requests.length > 0);
-  const asked = host.requests.shift()!;
-  expect(asked.kind).toBe(kind);
-  const call = host.dial(asked.id);
-  const state = { call, received: [] as NonNullable<DataFrame['kind']>[], over: false };
-  call.on('data', (frame: DataFrame) => { if (frame.kind) state.received.push(frame.kind); });
-  call.on('status', () => { state.over = true; });
-  calls.push(state);
-  return Object.assign(state, {
-    params: JSON.parse(asked.params) as Record<string, unknown>,
-    send: (...frames: NonNullable<DataFrame['kind']>[]) => { for (const frame of frames) call.write({ kind: frame }); },
-  });
-}
-
-const message = (value: unknown) => ({ $case: 'message', value: JSON.stringify(value) }) as const;
+const connect: Joined['connect'] = (name) => joined.connect(name);
+const answer: Joined['answer'] = (host, kind) => joined.answer(host, kind);
 const done = (value = 0) => ({ $case: 'done', value }) as const;
 const chunk = (time: number, text: string, end = 0) => ({ container: 'web', attempt: 1, stderr: false, time, end, data: Buffer.from(`${text}\n`), notice: false });
 const lines = (...chunks: ReturnType<typeof chunk>[]) => ({ $case: 'logs', value: { chunks } }) as const;
@@ -95,7 +56,7 @@ it('logs of several hosts are one stream in order of time; each call ends on bot
   await until('the reader has all', () => reader.ended);
   expect(reader.lines.slice(0, 4).map(({ line: text, pod, node }) => `${node} ${pod} ${text}`)).toEqual(['alpha shop_web.1 a1', 'beta shop_web.2 b2', 'beta shop_web.2 b3', 'alpha shop_web.1 a4']);
   expect(reader.lines.at(-1)).toMatchObject({ stream: 'stderr', line: '[tsorch] no output of shop_web.2: no more', notice: true });
-  await until('both calls are over', () => calls.every(({ over }) => over));
+  await until('both calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('whoever stops following is not read for any longer', async () => {
@@ -112,13 +73,13 @@ it('whoever stops following is not read for any longer', async () => {
 it('a pod that comes while somebody follows is followed too', async () => {
   await connect('alpha');
   const reader = follow('/v1/logs?target=shop_web&follow=true');
-  await answer(hosts[0]!, 'logs');
+  await answer(joined.hosts[0]!, 'logs');
   const second = await connect('beta');
   const logs = await answer(second, 'logs');
   logs.send(lines(chunk(Date.now(), 'new here')));
   await until('its line has come', () => reader.lines.some(({ line: text, node }) => text === 'new here' && node === 'beta'));
   reader.leave();
-  await until('all calls are over', () => calls.every(({ over }) => over));
+  await until('all calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('a host that breaks off, or is not there, is a line in the log and not an end of it', async () => {
@@ -151,7 +112,7 @@ it('a follower is led through the absence of a host: it goes on where it was', a
   await until('the line has come', () => reader.lines.length === 3);
   expect(reader.lines.map(({ line: text, end }) => [text, end])).toEqual([['one', 44], ['two', 48], ['three', 54]]);
   reader.leave();
-  await until('all calls are over', () => calls.every(({ over }) => over));
+  await until('all calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('a pod that its host does not know yet is asked for again; a follow of one pod ends with it, one of a service with the service', async () => {
@@ -270,7 +231,7 @@ it('images are listed and removed on every host, and a failing host fails the ca
   expect(refusing.params).toEqual({ reference: 'registry.example/x:1' });
   refusing.send({ $case: 'error', value: { code: 'conflict', message: 'it is in use' } });
   expect((await removal).error.message).toBe('it is in use');
-  await until('all calls are over', () => calls.every(({ over }) => over));
+  await until('all calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('an image archive reaches every host byte for byte', async () => {
@@ -295,7 +256,7 @@ it('an image archive reaches every host byte for byte', async () => {
   loads[0]!.send(message({ loaded: ['x:1'] }), done());
   loads[1]!.send({ $case: 'error', value: { code: 'invalid', message: 'no such layer' } });
   expect((await reply).trim().split('\n').map((text) => JSON.parse(text) as unknown)).toEqual(expect.arrayContaining([{ node: 'alpha', loaded: ['x:1'] }, { node: 'beta', error: 'no such layer' }]));
-  await until('all calls are over', () => calls.every(({ over }) => over));
+  await until('all calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('a push is completed on its seed, then on the others; a node whose connection breaks is asked again', async () => {
@@ -334,7 +295,7 @@ it('a push is completed on its seed, then on the others; a node whose connection
     { node: 'beta', kind: 'done', references: ['docker.io/library/x:1'], bytes: 7 },
   ]);
   expect(await post({ ...body, images: [{ ...body.images[0], config: '{"other":1}' }] })).toContain('the configuration is not the one that the manifest names');
-  await until('all calls are over', () => calls.every(({ over }) => over));
+  await until('all calls are over', () => joined.answers.every(({ over }) => over));
 });
 
 it('a volume that shall go is marked for the leader, and the answer comes once it is gone', async () => {
