@@ -140,9 +140,14 @@ const codes: Partial<Record<status, ErrorCode>> = {
 export function rpcError(path: string, error: unknown): TsorchError {
   if (error instanceof TsorchError) return error;
   const rpc = error as Partial<ServiceError>;
-  const code = rpc.code === undefined ? 'internal' : (codes[rpc.code] ?? 'internal');
   const text = rpc.details ?? (error instanceof Error ? error.message : String(error));
+  const code = rpc.code === undefined ? 'internal' : isLate(rpc.code, text) ? 'timeout' : (codes[rpc.code] ?? 'internal');
   return new TsorchError(code, `containerd ${path.slice(path.lastIndexOf('.') + 1)}: ${text}`, { cause: error });
+}
+
+/** containerd knows the deadline too, and may be the first to say that it is over: in words, as what it waited for told it. */
+function isLate(code: status, text: string): boolean {
+  return code === status.UNKNOWN && text.includes('context deadline exceeded');
 }
 
 /** The gRPC status behind an error of this client; undefined when it has another origin. */
