@@ -2,7 +2,7 @@
  * Pulling from Debian's registry on loopback into a private containerd, beside `ctr images pull` into the same one and a floor: curl of
  * the same blobs at once, each through sha256sum and tar. And what the process that pulls takes in memory, also for one large layer.
  *
- * Run: `node test/bench/images.ts [rounds [large]]`, `large` for the second image alone. Needs
+ * Run: `node test/bench/images.ts [rounds [large [megabytes]]]`, `large` for the second image alone, of 300 MB unless told. Needs
  * containerd, docker-registry, curl. Ratios are of the same run; on two cores with a load of 15 beside it they were: 8 layers of 20 MB
  * ×1.55 of ctr and ×4.8 of the floor (which unpacks all layers at once, in no order), one of 300 MB ×1.2 to ×1.75 and ×1.8 to ×2.8;
  * memory of the process from 99 MB (from the sources) to 180 MB.
@@ -91,7 +91,7 @@ async function floor(host: string, repository: string, tag: string): Promise<num
   return ms;
 }
 
-async function main(rounds: number, onlyLarge: boolean): Promise<void> {
+async function main(rounds: number, onlyLarge: boolean, large: number): Promise<void> {
   const quiet = { clock: systemClock, log: silentLog };
   const clean = async () => {
     await stopContainerd({ stateDir, runDir, ...quiet });
@@ -106,7 +106,7 @@ async function main(rounds: number, onlyLarge: boolean): Promise<void> {
   const { host } = registry;
   const ctr = (...args: string[]) => run('ctr', ['-a', daemon.socket, '-n', 'bench', ...args], { maxBuffer: 1 << 24 });
   try {
-    for (const [tag, layers, megabytes] of ([['many', 8, 20], ['large', 1, 300]] as const).slice(onlyLarge ? 1 : 0)) {
+    for (const [tag, layers, megabytes] of ([['many', 8, 20], ['large', 1, large]] as const).slice(onlyLarge ? 1 : 0)) {
       await pushImage({ host, registries: registriesOf(host), credentials: null, repository: 'bench', tag, image: await image(layers, megabytes) });
       const reference = `${host}/bench:${tag}`;
       const ours: Measured[] = [];
@@ -146,5 +146,5 @@ async function remove(socket: string, reference: string): Promise<void> {
 if (process.argv[2] === '--pull') await pullHere(process.argv[3] ?? '', process.argv[4] ?? '');
 else {
   execFileSync('curl', ['--version'], { stdio: 'ignore' });
-  await main(Number(process.argv[2] ?? 3), process.argv[3] === 'large');
+  await main(Number(process.argv[2] ?? 3), process.argv[3] === 'large', Number(process.argv[4] ?? 300));
 }

@@ -35,11 +35,12 @@ export class Lab {
     this.#over = over;
   }
 
-  static async open(): Promise<Lab> {
+  /** `flags`: of `tsorch up`. */
+  static async open(flags: readonly string[] = []): Promise<Lab> {
     const guard = new Guard('for i in 1 2 3; do "$1/bin/tsorch" down --name "$2" --purge && break; sleep 1; done; rm -rf "$3"/tsorch-"$2"-*', [root, clusterName, tmpdir()], { TSORCH_CONFIG: join(tmpdir(), `tsorch-${clusterName}-guard`, 'context.json') });
     const over = new AbortController();
     try {
-      const cluster = await Cluster.up(clusterName);
+      const cluster = await Cluster.up(clusterName, flags);
       const { contexts, current } = JSON.parse(await readFile(join(cluster.dir, 'context.json'), 'utf8')) as ContextFile;
       const context = contexts[current ?? ''];
       if (!context) throw new Error('`tsorch up` left no context');
