@@ -3,9 +3,9 @@
  * in its kernel, which is what the drain handshake waits for.
  *
  * A burst of store changes becomes one update: rebuilding waits for the end of the current turn of the event loop, and takes at
- * most a fifth of the time, so that the first change is told at once and later ones of the same burst together. What routes nobody
- * yet, services and pods that are only being made, waits a little for what follows it: every host that takes in a table does so
- * while it begins those pods.
+ * most a fifth of the time, so that the first change is told at once and later ones of the same burst together. What concerns nobody
+ * without pods, as a service that was just applied, waits a little for the pods that follow it. Pods are told of at once: one that
+ * runs before its host's rules know it would be refused by all it connects to.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
@@ -14,7 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TableChange, type TableAck } from '../../proto/gen/tsorch/node.ts';
 import type { NodeState } from '../../model/node.ts';
-import type { Change } from '../store/port.ts';
+import type { Change, Kind } from '../store/port.ts';
 import type { World } from '../world.ts';
 import { buildTable, diffTables, fullUpdate } from './build.ts';
 
@@ -22,8 +22,8 @@ import { buildTable, diffTables, fullUpdate } from './build.ts';
 const settleMs = 5_000;
 /** Between two rebuilds: so many times what the first one took, and never longer than `most`. */
 const pause = { times: 4, mostMs: 50 } as const;
-/** No pod runs sooner than this after it was made. */
-const madeMs = 40;
+/** A service's pods are in the store by then. */
+const followMs = 40;
 
 export type TableStream = ServerDuplexStream<TableAck, TableChange>;
 
@@ -70,7 +70,7 @@ export class TablePublisher {
       for (const node of this.#seen) if (!this.#watched.has(node)) this.#seen.delete(node);
       this.#notify();
     }, () => {});
-    options.world.subscribe((changes) => (changes.some(routesNow) ? this.refresh() : this.#schedule(madeMs)), options.signal);
+    options.world.subscribe((changes) => (changes.some(isPressing) ? this.refresh() : this.#schedule(followMs)), options.signal);
   }
 
   get table(): ServiceTable {
@@ -202,19 +202,10 @@ export class TablePublisher {
   }
 }
 
-/** Somebody may be sent elsewhere by it than before. */
-function routesNow(change: Change): boolean {
-  switch (change.kind) {
-    case 'podstatus':
-    case 'staticpods':
-    case 'nodes':
-    case 'nodestatus':
-      return true;
-    case 'pods':
-      return change.entry?.value.desired !== 'running';
-    default:
-      return false;
-  }
+const pressing: ReadonlySet<Kind> = new Set(['pods', 'podstatus', 'staticpods', 'nodes', 'nodestatus']);
+
+function isPressing({ kind }: Change): boolean {
+  return pressing.has(kind);
 }
 
 export function encodeUpdate(update: TableUpdate): TableChange {

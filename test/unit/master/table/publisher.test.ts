@@ -79,7 +79,6 @@ it('sends everything at first, then what changes; a burst is one update', async 
   await turn();
   expect(stream.written.length).toBeLessThanOrEqual(3);
   expect(stream.written.slice(1).every(({ full }) => !full)).toBe(true);
-  await later();
   expect([...stream.table().pods.keys()]).toEqual(['a', 'b']);
   const before = stream.written.length;
   await write({ op: 'put', kind: 'tokens', id: 't', value: { id: 't', hash: '', role: 'node', createdAt: 0, expiresAt: null } });
@@ -87,29 +86,25 @@ it('sends everything at first, then what changes; a burst is one update', async 
   expect(stream.written).toHaveLength(before);
 });
 
-it('a pod that is only being made waits for what follows it, and is told with it; one that runs, or is to leave, is told at once', async () => {
+it('a service waits for the pods that follow it, and is told with them; a pod is told at once', async () => {
   const { watch, write } = await setUp();
   const stream = watch('n1');
   const before = stream.written.length;
-  await write(put.pod('a', { node: 'n1', ip: '10.32.1.2' }));
-  await turn();
-  await write(put.pod('b', { slot: 2, node: 'n1', ip: '10.32.1.3' }));
+  await write(...put.service({ ...makeSpec(), name: 'more' }));
   await turn();
   expect(stream.written).toHaveLength(before);
-  await clock.advance(100);
+  await write(put.pod('a', { node: 'n1', ip: '10.32.1.2' }));
   await turn();
   expect(stream.written).toHaveLength(before + 1);
-  expect([...stream.table().pods.keys()]).toEqual(['a', 'b']);
+  expect([...stream.table().pods.keys()]).toEqual(['a']);
+  expect([...stream.table().services.keys()]).toEqual(['shop_web', 'shop_more']);
   await clock.advance(100);
-  await write(put.pod('c', { slot: 3, node: 'n1', ip: '10.32.1.4' }));
-  await write(put.status('a'));
+  await write(...put.service({ ...makeSpec(), name: 'last' }));
   await turn();
-  expect(stream.written).toHaveLength(before + 2);
-  expect([...stream.table().pods.keys()]).toEqual(['a', 'b', 'c']);
+  expect(stream.table().services.has('shop_last')).toBe(false);
   await clock.advance(100);
-  await write(put.pod('a', { node: 'n1', ip: '10.32.1.2', desired: 'draining' }));
   await turn();
-  expect(stream.table().services.get('shop_web')?.endpoints).toEqual([]);
+  expect(stream.table().services.has('shop_last')).toBe(true);
 });
 
 it('one that reads slowly gets one whole table for all it missed, also when only the state of a node changed', async () => {
@@ -121,7 +116,7 @@ it('one that reads slowly gets one whole table for all it missed, also when only
   const taken = slow.written.length;
   for (let i = 0; i < 5; i++) {
     await write(put.pod(`x${i}`, { slot: i + 2, node: 'n1', ip: `10.32.1.${i + 10}` }));
-    await later();
+    await turn();
   }
   expect(slow.written).toHaveLength(taken);
   expect(quick.table().pods.size).toBe(6);
