@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster } from './lib/cluster.ts';
 import { named, stackFile } from './keys/compose.ts';
 import { loadImages } from './keys/images.ts';
-import { machine, prepareMachine, tidyMachine } from './keys/machine.ts';
+import { prepareMachine, tidyMachine } from './keys/machine.ts';
 import { Outputs } from './keys/outputs.ts';
 import type { Row, Theme } from './keys/row.ts';
 import { compare, Seen, type AppliedStack } from './keys/seen.ts';
@@ -21,7 +21,7 @@ const applied = new Map<Theme, AppliedStack & { readonly code: number }>();
 
 beforeAll(async () => {
   const file = prepareMachine();
-  cluster = await Cluster.up(machine.name, ['-f', file]);
+  cluster = await Cluster.own('t-keys', ['-f', file]);
   await loadImages(cluster);
   machineAddress = (await cluster.address('node-1')).replace(/\d+$/, '1');
   for (const theme of themes.filter(({ first }) => first)) await apply(theme);

@@ -16,7 +16,7 @@ const example = join(root, 'deploy/examples/voting/stack.yml');
 let cluster: Cluster;
 
 beforeAll(async () => {
-  cluster = await Cluster.up('t-main', ['--split', '--underlay', 'vxlan']);
+  cluster = await Cluster.own('t-main', ['--split', '--underlay', 'vxlan']);
   await cluster.ok(['image', 'load', ...(await buildExampleImages())], { timeoutMs: 240_000 });
   await cluster.ok(['apply', '-f', example, '--wait', '--timeout', '90s'], { timeoutMs: 120_000 });
 }, 400_000);

@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
+import { clusterNames, hostNames } from '../../deploy/local/names.ts';
 import { Cluster } from './lib/cluster.ts';
 import { killProcess, processesOf } from './lib/processes.ts';
 import { apply, container, says, sh, Shared, statusOf, stays } from './lib/stack.ts';
@@ -15,7 +16,7 @@ let cluster: Cluster;
 let out: Shared;
 
 beforeAll(async () => {
-  cluster = await Cluster.up('t-pods', ['--nodes', '2', '--split']);
+  cluster = await Cluster.own('t-pods', ['--nodes', '2', '--split']);
   out = new Shared(cluster);
   await writeFile(join(cluster.dir, 'image.tar'), await dockerArchive(await busyboxImage(), [image]));
   await cluster.ok(['image', 'load', join(cluster.dir, 'image.tar')]);
@@ -362,7 +363,7 @@ services:
     await cluster.ok(['node', 'activate', 'node-1']);
     const [keeps, stops] = [await pidOf('cut_keeps', 'keeps'), await pidOf('cut_stops', 'stops')];
     const [agent] = processesOf(cluster, 'agent-2');
-    const link = (state: 'up' | 'down') => execFileSync('ip', ['link', 'set', `ts-${cluster.name}-2`, state]);
+    const link = (state: 'up' | 'down') => execFileSync('ip', ['link', 'set', hostNames(clusterNames(cluster.name), '', 2).veth, state]);
     link('down');
     try {
       killProcess(agent ?? 0);

@@ -20,7 +20,7 @@ let bulk: Buffer;
 
 beforeAll(async () => {
   bulk = await tar([{ name: 'bulk', data: randomBytes(bulkBytes) }]);
-  cluster = await Cluster.up('t-push');
+  cluster = await Cluster.own('t-push');
 }, 240_000);
 
 afterAll(async () => {

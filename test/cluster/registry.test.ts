@@ -24,7 +24,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tsorch-t-registry-'));
   const config = join(directory, 'registries.yaml');
   await writeFile(config, 'registries: {}\n');
-  cluster = await Cluster.up('t-registry', ['--nodes', '2', '--registry-config', config]);
+  cluster = await Cluster.own('t-registry', ['--nodes', '2', '--registry-config', config]);
   const machine = (await cluster.address('node-1')).replace(/\.\d+$/, '.1');
   registry = await startDebianRegistry('cluster', { secure: true, address: machine });
   relay = await startSlowRelay(machine, { host: machine, port: Number(registry.host.split(':')[1]) });
@@ -55,7 +55,7 @@ const push = (tag: string, image: BuiltImage) => {
   const registries: Registries = new Map([[registry.host, { ...noSettings, ca: [registry.caFile ?? ''] }]]);
   return pushImage({ host: registry.host, registries, credentials: puller, repository: 'team/web', tag, image });
 };
-const stack = (tag: string, more = '') => `name: reg\nservices:\n  web:\n    image: ${host}/team/web:${tag}\n    deploy: { replicas: 2, placement: { max_replicas_per_node: 1 } }\n${more}`;
+const stack = (tag: string, more = '') => `name: reg\nservices:\n  web:\n    image: ${host}/team/web:${tag}\n    stop_grace_period: 0s\n    deploy: { replicas: 2, placement: { max_replicas_per_node: 1 } }\n${more}`;
 const apply = (text: string, flags: readonly string[] = [], login = true): Promise<Output> =>
   cluster.tsorch(['apply', '-f', '-', ...flags], { input: text, env: { DOCKER_CONFIG: login ? join(directory, 'docker') : '/nonexistent' } });
 const variant = async () => (await cluster.exec('reg_web.1', ['cat', '/variant'])).stdout;

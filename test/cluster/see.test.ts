@@ -22,7 +22,7 @@ let cluster: Cluster;
 const open: Running[] = [];
 
 beforeAll(async () => {
-  cluster = await Cluster.up('t-see', ['--nodes', '2']);
+  cluster = await Cluster.own('t-see', ['--nodes', '2']);
   const archive = join(cluster.dir, 'busybox.tar');
   writeFileSync(archive, await dockerArchive(await busyboxImage(), ['t-see:1']));
   const cache = '/var/cache/tsorch/images';

@@ -159,7 +159,7 @@ services:
     writeFileSync(join(manifests, 'busybox.tar'), await dockerArchive(await busyboxImage(), [image]));
     put('edge.yml', edge('first'));
     writeFileSync(join(dir, 'cluster.yml'), 'hosts:\n  node-1: { labels: { type: edge }, manifests: ./node-1 }\n');
-    cluster = await Cluster.up('t-src', ['-f', join(dir, 'cluster.yml')]);
+    cluster = await Cluster.own('t-src', ['-f', join(dir, 'cluster.yml')]);
     address = cluster.address('node-1');
   }, 200_000);
   afterAll(async () => {

@@ -1,23 +1,26 @@
 /** Volumes on real hosts: one per slot, moved with its data, a plugin's, pruned. In order: later tests use what earlier ones made. */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { VolumeDetail, VolumeListItem } from '../../model/api.ts';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
 import { PluginProcess } from '../contract/agent/volumes/plugin/run.ts';
+import { abandoned, own } from '../own.ts';
 import { Cluster } from './lib/cluster.ts';
 import { killProcess, processesOf } from './lib/processes.ts';
 import { until } from './lib/tsorch.ts';
 
-const driver = 'tsorch-t-volumes';
+const plugins = '/run/docker/plugins';
+const driver = own('tsorch-t-volumes');
 let cluster: Cluster;
 let plugin: PluginProcess;
 
 beforeAll(async () => {
-  cluster = await Cluster.up('t-volumes', ['--nodes', '2', '--split']);
-  mkdirSync('/run/docker/plugins', { recursive: true });
-  plugin = new PluginProcess(`/run/docker/plugins/${driver}.sock`, join(cluster.dir, 'boxes'), 'global');
+  cluster = await Cluster.own('t-volumes', ['--nodes', '2', '--split']);
+  mkdirSync(plugins, { recursive: true });
+  for (const left of abandoned(plugins, 'tsorch-t-volumes', '', '.sock')) rmSync(`${plugins}/${left}.sock`);
+  plugin = new PluginProcess(`${plugins}/${driver}.sock`, join(cluster.dir, 'boxes'), 'global');
   const archive = join(cluster.dir, 'busybox.tar');
   writeFileSync(archive, await dockerArchive(await busyboxImage(), ['t-volumes:1']));
   await cluster.ok(['image', 'load', archive]);

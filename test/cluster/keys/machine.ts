@@ -1,10 +1,10 @@
 /** What the rows need of this machine: the cluster's hosts, a description of devices that every host finds, a place whose mounts are passed on. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-export const machine = { name: 't-keys' } as const;
+import { dirname, join } from 'node:path';
+import { unmountAll } from '../../../lib/linux/mount.ts';
+import { abandoned, othersHave, own, unmountBelow } from '../../own.ts';
 
 const hosts = `hosts:
   node-1: { labels: { zone: a, type: frontend }, resources: { gpu: [GPU-1, GPU-2], slots: 3 } }
@@ -17,28 +17,38 @@ const cdi = {
   kind: 'nvidia.com/gpu',
   devices: ['0', '1', 'all'].map((name) => ({ name, containerEdits: { env: [`KEYS_GPU_${name.toUpperCase()}=given`], deviceNodes: [{ path: `/dev/keys-gpu-${name}`, hostPath: '/dev/null' }] } })),
 };
+const base = 't-keys-machine';
+const name = own(base);
+/** One for all runs: a device that two files describe is nobody's. */
 const cdiFile = '/var/run/cdi/tsorch-t-keys.json';
-const hostsFile = join(tmpdir(), `tsorch-${machine.name}-hosts.yml`);
 
 /** Its mounts come up in what is bound to it. */
-export const sharedMount = '/run/tsorch-t-keys-shared';
+export const sharedMount = `/run/${name}`;
 
 /** Path of the cluster file. What an earlier run left is tidied first. */
 export function prepareMachine(): string {
-  tidyMachine();
-  mkdirSync('/var/run/cdi', { recursive: true });
+  for (const left of new Set([...abandoned('/run', base), ...abandoned(tmpdir(), base, '', '.yml')])) tidy(left);
+  writeFileSync(hostsFile(name), hosts);
+  mkdirSync(dirname(cdiFile), { recursive: true });
   writeFileSync(cdiFile, JSON.stringify(cdi));
-  writeFileSync(hostsFile, hosts);
   mkdirSync(sharedMount, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', 'tsorch-t-keys', sharedMount]);
+  execFileSync('mount', ['-t', 'tmpfs', name, sharedMount]);
   execFileSync('mount', ['--make-shared', sharedMount]);
-  return hostsFile;
+  return hostsFile(name);
 }
 
 export function tidyMachine(): void {
-  for (const file of [cdiFile, hostsFile]) rmSync(file, { force: true });
-  // The last one made is the first to go.
-  const mounted = readFileSync('/proc/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '').filter((path) => path === sharedMount || path.startsWith(`${sharedMount}/`));
-  for (const path of mounted.toReversed()) execFileSync('umount', [path]);
-  rmSync(sharedMount, { recursive: true, force: true });
+  tidy(name);
+  if (!othersHave(tmpdir(), base, '', '.yml')) rmSync(cdiFile, { force: true });
+}
+
+function tidy(whose: string): void {
+  rmSync(hostsFile(whose), { force: true });
+  unmountBelow(`/run/${whose}`);
+  unmountAll(`/run/${whose}`);
+  rmSync(`/run/${whose}`, { recursive: true, force: true });
+}
+
+function hostsFile(whose: string): string {
+  return join(tmpdir(), `${whose}.yml`);
 }

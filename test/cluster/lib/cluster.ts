@@ -1,8 +1,9 @@
 /** A real local cluster of its own: hosts in namespaces, etcd, containerd, kernel. Taken down whatever happens. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeListItem, PodDetail, PodListItem, ServiceListItem } from '../../../model/api.ts';
+import { own } from '../../own.ts';
+import { directoryOf, remove, removeAbandoned } from './remains.ts';
 import { Running } from './running.ts';
 import { root, run, until, type Output, type RunOptions } from './tsorch.ts';
 
@@ -17,10 +18,18 @@ export class Cluster {
     this.#env = { TSORCH_CONFIG: join(dir, 'context.json'), NO_COLOR: '1' };
   }
 
-  /** Brings it up; an earlier run's remains of the same name are removed first. */
+  /** Brings one of this run's own up, called after `base`; what killed runs left of theirs is removed first. */
+  static async own(base: string, flags: readonly string[] = []): Promise<Cluster> {
+    await removeAbandoned(base);
+    return await Cluster.up(own(base), flags);
+  }
+
+  /** Brings one of exactly that name up; an earlier run's remains of it are removed first. */
   static async up(name: string, flags: readonly string[] = []): Promise<Cluster> {
-    const cluster = new Cluster(name, await mkdtemp(join(tmpdir(), `tsorch-${name}-`)));
-    await cluster.tsorch(['down', '--name', name, '--purge', '--state-dir', cluster.stateDir], { timeoutMs: 120_000 });
+    await remove(name);
+    const dir = directoryOf(name);
+    await mkdir(dir, { recursive: true });
+    const cluster = new Cluster(name, dir);
     await cluster.start(flags);
     return cluster;
   }

@@ -2,8 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nodeEnv, nodeFlags, programFile, type ProgramFile } from '../../../deploy/compiled/program.ts';
 import { clusterNames, hostNames, type ClusterNames } from '../../../deploy/local/names.ts';
@@ -11,7 +10,9 @@ import { ensureNetwork, takenSubnets } from '../../../deploy/local/network.ts';
 import { ensureHostPlaces } from '../../../deploy/local/programs.ts';
 import { writeCluster, writeStateDir } from '../../../deploy/local/saved.ts';
 import { decideCluster, type ClusterSpec } from '../../../deploy/local/spec.ts';
-import { root, run, until } from './tsorch.ts';
+import { own } from '../../own.ts';
+import { directoryOf, remove, removeAbandoned } from './remains.ts';
+import { until } from './tsorch.ts';
 
 /** What a record in `<state>/pods` says of a pod, as far as tests look. */
 export interface SeenPod {
@@ -40,11 +41,13 @@ export class LoneHost {
     this.#program = program;
   }
 
-  /** What an earlier run of this name left is removed first. */
-  static async make(name: string): Promise<LoneHost> {
-    const dir = await mkdtemp(join(tmpdir(), `tsorch-${name}-`));
+  /** This run's own, called after `base`; what killed runs left of theirs is removed first. */
+  static async make(base: string): Promise<LoneHost> {
+    await removeAbandoned(base);
+    const name = own(base);
+    const dir = directoryOf(name);
     const names = clusterNames(name, join(dir, 'state'));
-    await down(names);
+    await mkdir(dir, { recursive: true });
     const spec = decideCluster({ name, hosts: [{ name: 'lone', labels: { type: 'edge' } }] }, null, await takenSubnets(names.bridge));
     mkdirSync(names.runDir, { recursive: true, mode: 0o711 });
     mkdirSync(names.logDir, { recursive: true });
@@ -149,8 +152,7 @@ export class LoneHost {
 
   async destroy(): Promise<void> {
     await this.kill();
-    await down(this.#names);
-    await rm(this.dir, { recursive: true, force: true });
+    await remove(this.name);
   }
 
   get #log(): string {
@@ -161,9 +163,4 @@ export class LoneHost {
 interface Record_ {
   readonly assignment: { readonly pod: SeenPod } | null;
   readonly local: { readonly phase: string; readonly ready: boolean } | null;
-}
-
-async function down(names: ClusterNames): Promise<void> {
-  const { code, stderr } = await run(join(root, 'bin/tsorch'), ['down', '--name', names.cluster, '--purge', '--state-dir', names.stateDir], { timeoutMs: 120_000 });
-  if (code !== 0) throw new Error(`tsorch down --name ${names.cluster}: ${stderr}`);
 }

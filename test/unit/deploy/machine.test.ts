@@ -10,6 +10,9 @@ import { clusterNamespaces, ensureNetwork, removeNetwork, takenSubnets } from '.
 import { isAlive, mustRun, processOf, runCommand, type ProcessId } from '../../../deploy/local/process.ts';
 import { decideCluster, type ClusterSpec } from '../../../deploy/local/spec.ts';
 import { sweep } from '../../../deploy/local/sweep.ts';
+import { abandoned, own } from '../../own.ts';
+
+const base = 't-deploy';
 
 const asRoot = process.getuid?.() === 0 && (await runCommand(['ip', 'netns', 'list']).catch(() => ({ code: 1 }))).code === 0;
 
@@ -20,11 +23,16 @@ describe.skipIf(!asRoot)('a local cluster on the machine', () => {
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'ts-machine-'));
-    names = clusterNames('t-deploy', join(directory, 'state'), join(directory, 'run'));
-    // An earlier run may have been killed.
-    await sweep(names);
-    await removeNetwork(names);
-    spec = decideCluster({ name: 't-deploy', nodes: 2 }, null, await takenSubnets());
+    names = clusterNames(own(base), join(directory, 'state'), join(directory, 'run'));
+    // Earlier runs may have been killed.
+    for (const index of [1, 2]) {
+      for (const left of abandoned('/run/netns', base, 'ts-', `-${index}`)) {
+        const earlier = clusterNames(left, names.stateDir, join(directory, 'run'));
+        await sweep(earlier);
+        await removeNetwork(earlier);
+      }
+    }
+    spec = decideCluster({ name: own(base), nodes: 2 }, null, await takenSubnets());
   });
 
   afterEach(async () => {
@@ -48,13 +56,13 @@ describe.skipIf(!asRoot)('a local cluster on the machine', () => {
 
   test('what was torn out is put back, the rest is left alone', async () => {
     await ensureNetwork(names, spec);
-    const namespace = await mustRun(['stat', '-L', '-c', '%i', `/run/netns/ts-t-deploy-1`]);
+    const namespace = await mustRun(['stat', '-L', '-c', '%i', `/run/netns/ts-${own(base)}-1`]);
     await mustRun(['ip', 'link', 'delete', hostNames(names, spec.subnet, 1).veth]);
-    await mustRun(['ip', 'netns', 'delete', 'ts-t-deploy-2']);
+    await mustRun(['ip', 'netns', 'delete', `ts-${own(base)}-2`]);
     // What a reboot leaves on a machine whose /run is a disk: a name without a namespace.
-    await writeFile('/run/netns/ts-t-deploy-2', '');
+    await writeFile(`/run/netns/ts-${own(base)}-2`, '');
     expect(await ensureNetwork(names, spec)).toEqual(['host node-1', 'host node-2']);
-    expect(await mustRun(['stat', '-L', '-c', '%i', `/run/netns/ts-t-deploy-1`])).toBe(namespace);
+    expect(await mustRun(['stat', '-L', '-c', '%i', `/run/netns/ts-${own(base)}-1`])).toBe(namespace);
     await mustRun(['ip', 'link', 'delete', names.bridge]);
     await ensureNetwork(names, spec);
     expect(await mustRun(['ip', 'link', 'show', 'master', names.bridge])).toContain(hostNames(names, spec.subnet, 2).veth);
@@ -72,7 +80,7 @@ describe.skipIf(!asRoot)('a local cluster on the machine', () => {
     await mustRun(['mount', '-t', 'tmpfs', 'none', join(names.stateDir, 'mnt')]);
     await mkdir(join(names.runDir, 'netns'), { recursive: true });
     await writeFile(join(names.runDir, 'netns', 'pod'), '');
-    const inHost = await start(['nsenter', '--net=/run/netns/ts-t-deploy-1', 'sleep', '600']);
+    const inHost = await start(['nsenter', `--net=/run/netns/ts-${own(base)}-1`, 'sleep', '600']);
     // A pod's process: in a namespace of its own that is pinned below the run directory.
     const inPod = await start(['unshare', '--net', 'sh', '-c', `mount --bind /proc/self/ns/net ${names.runDir}/netns/pod; exec sleep 600`]);
     const inCgroup = await start(['sh', '-c', `mkdir -p ${cgroup}/pod; echo $$ >${cgroup}/pod/cgroup.procs; exec sleep 600`]);

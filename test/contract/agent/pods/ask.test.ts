@@ -1,6 +1,4 @@
 /** Probes against real servers, on this host and inside a network namespace. */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
@@ -18,10 +16,9 @@ import { silentLog } from '../../../../lib/log.ts';
 import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
 import type { Hook, Probe } from '../../../../model/spec.ts';
 import { type HealthServer, HealthService } from '../../../../proto/gen/grpc/health.ts';
+import { type OwnNetns, ownNetns } from '../../../own.ts';
 import { assignment } from '../../../unit/agent/pods/specs.ts';
 
-const netns = 'tsorch-test-ask';
-const netnsPath = `/run/netns/${netns}`;
 const ends: (() => unknown)[] = [];
 let stop: AbortController;
 
@@ -157,20 +154,16 @@ describe('grpc', () => {
 });
 
 describe('from inside a namespace', () => {
-  const clean = () => {
-    if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
-  };
+  let netns: OwnNetns;
   beforeAll(() => {
-    clean();
-    execFileSync('ip', ['netns', 'add', netns]);
-    execFileSync('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
+    netns = ownNetns('t-ask');
   });
-  afterAll(clean);
+  afterAll(() => netns?.[Symbol.dispose]());
 
   test('its own loopback is asked, by every kind, and this thread stays at home', async () => {
-    const fd = openNetns(netnsPath) ?? -1;
+    const fd = openNetns(netns.path) ?? -1;
     const inside = () => inNetns<number>(fd, () => listenTcp({ address: '127.0.0.1', port: 0 }));
-    const place = { host: '127.0.0.1', netns: netnsPath };
+    const place = { host: '127.0.0.1', netns: netns.path };
     const port = await listen(http.createServer((_request, response) => response.end('ok')), inside());
     expect(await ask({ kind: 'tcp', port }, { place })).toEqual(well);
     expect(await ask(http0(port), { place })).toEqual(well);

@@ -8,19 +8,20 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cgroupDirectories, readCgroupLayout } from '../../../../agent/runtime/cgroup.ts';
-import { listMounts, unmountAll } from '../../../../lib/linux/mount.ts';
+import { listMounts } from '../../../../lib/linux/mount.ts';
 import type { Assignment } from '../../../../model/assignment.ts';
 import type { PodStatus } from '../../../../model/pod.ts';
+import { type OwnNetns, ownNetns } from '../../../own.ts';
 import { assignment, containerSpec } from '../../../unit/agent/pods/specs.ts';
 import { asStream, busyboxImage, dockerArchive } from '../runtime/busybox.ts';
-import { type ContainerdHost, hostPaths, startHost } from '../runtime/containerd-host.ts';
+import { type ContainerdHost, startHost } from '../runtime/containerd-host.ts';
 import { until } from '../session/host.ts';
 import type { AgentPaths, Seen, Told } from './agent-process.ts';
 
-const netns = 'tsorch-test-failpoints';
 const image = 'tsorch-test:failpoints';
 const root = path.join(import.meta.dirname, '../../../..');
 let host: ContainerdHost;
+let netns: OwnNetns;
 let paths: AgentPaths;
 let out: string;
 let agent: AgentProcess | undefined;
@@ -40,7 +41,7 @@ class AgentProcess {
   constructor(armed?: string) {
     this.armed = armed;
     const { TSORCH_FAILPOINT: _none, ...env } = process.env;
-    this.child = spawn('nsenter', [`--net=/run/netns/${netns}`, process.execPath, path.join(root, 'test/contract/agent/pods/agent-process.ts'), JSON.stringify(paths)], {
+    this.child = spawn('nsenter', [`--net=${netns.path}`, process.execPath, path.join(root, 'test/contract/agent/pods/agent-process.ts'), JSON.stringify(paths)], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...env, ...(armed === undefined ? {} : { TSORCH_FAILPOINT: armed }) },
     });
@@ -83,21 +84,10 @@ class AgentProcess {
   }
 }
 
-/** Secrets and pins that an agent left mounted; also of an earlier run that was killed. */
-const unmount = () => {
-  const below = `${path.join(hostPaths('failpoints').runDir, 'agent')}/`;
-  for (const { target } of listMounts().filter((mount) => mount.target.startsWith(below)).toReversed()) unmountAll(target);
-};
-const removeNetns = () => {
-  if (existsSync(`/run/netns/${netns}`)) execFileSync('ip', ['netns', 'del', netns]);
-};
-
 beforeAll(async () => {
-  unmount();
-  removeNetns();
-  execFileSync('ip', ['netns', 'add', netns]);
+  netns = ownNetns('t-failpoints');
   // What the host stands on.
-  for (const words of ['link set lo up', 'link add underlay type veth peer name beyond', 'link set beyond up', 'addr add 192.0.2.1/24 dev underlay', 'link set underlay up']) execFileSync('ip', ['-n', netns, ...words.split(' ')]);
+  for (const words of ['link add underlay type veth peer name beyond', 'link set beyond up', 'addr add 192.0.2.1/24 dev underlay', 'link set underlay up']) execFileSync('ip', ['-n', netns.name, ...words.split(' ')]);
   host = await startHost('failpoints');
   await host.images.load(asStream(await dockerArchive(await busyboxImage(), [image])));
   out = path.join(host.logDir, 'out');
@@ -109,9 +99,8 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await agent?.kill();
-  unmount();
   await host?.close();
-  removeNetns();
+  netns?.[Symbol.dispose]();
 });
 
 /** Writes down each of its runs, exits with 3 when told to; has a secret (a mount of its own) and an init container. */
@@ -204,7 +193,7 @@ async function nothingLeft(id: string): Promise<void> {
   const layout = await readCgroupLayout();
   expect(cgroupDirectories(layout, `/${host.cgroupPrefix}/${id}`).filter((directory) => existsSync(directory))).toEqual([]);
   expect(existsSync(path.join(paths.runDir, 'netns', id))).toBe(false);
-  expect(execFileSync('ip', ['-n', netns, '-o', 'route', 'show', 'table', 'main']).toString()).not.toContain(`10.93.1.${number + 1} `);
+  expect(execFileSync('ip', ['-n', netns.name, '-o', 'route', 'show', 'table', 'main']).toString()).not.toContain(`10.93.1.${number + 1} `);
   expect(listMounts().filter(({ target }) => target.split('/').includes(id))).toEqual([]);
   for (const [base, file] of [[paths.runDir, id], [paths.stateDir, id], [paths.stateDir, `${id}.json`]] as const) expect(existsSync(path.join(base, 'pods', file))).toBe(false);
 }

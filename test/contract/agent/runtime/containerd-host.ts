@@ -1,4 +1,4 @@
-/** A private containerd for a test file: names and directories of its own, cleaned before, in case an earlier run was killed, and after. */
+/** A private containerd for a test file: names and directories of this run's own; what a killed one left is cleaned before. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ContainerdImages } from '../../../../agent/images/containerd.ts';
@@ -11,8 +11,11 @@ import { mount, unmountAll } from '../../../../lib/linux/mount.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
+import { abandoned, own, unmountBelow } from '../../../own.ts';
 
 export interface ContainerdHost {
+  /** Has state and logs in it. */
+  readonly base: string;
   readonly stateDir: string;
   readonly runDir: string;
   readonly logDir: string;
@@ -25,24 +28,38 @@ export interface ContainerdHost {
   close(): Promise<void>;
 }
 
-export function hostPaths(name: string): { readonly base: string; readonly stateDir: string; readonly runDir: string; readonly cgroupPrefix: string } {
-  const base = `/var/tmp/tsorch-test-rt-${name}`;
-  return { base, stateDir: join(base, 'state'), runDir: join('/run', `tsorch-test-rt-${name}`), cgroupPrefix: `tsorch-test-rt/${name}` };
+interface HostPaths {
+  readonly base: string;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly cgroupPrefix: string;
+}
+
+const parent = '/var/tmp';
+const prefix = 'tsorch-test-rt-';
+
+/** `name` is one process's own. */
+function hostPaths(name: string): HostPaths {
+  const base = join(parent, prefix + name);
+  return { base, stateDir: join(base, 'state'), runDir: join('/run', prefix + name), cgroupPrefix: `tsorch-test-rt/${name}` };
+}
+
+async function clean({ base, stateDir, runDir, cgroupPrefix }: HostPaths): Promise<void> {
+  await stopContainerd({ stateDir, runDir, cgroupPrefix, clock: systemClock, log: silentLog });
+  // Secrets and pins of an agent that was killed, the disk that was asked for.
+  for (const directory of [runDir, base]) unmountBelow(directory);
+  unmountAll(base);
+  for (const directory of [base, runDir]) await rm(directory, { recursive: true, force: true });
 }
 
 /** `diskBytes`: everything but what is in /run is on a disk of that size. */
 export async function startHost(name: string, options: { readonly runtime?: string; readonly cdiDirectories?: readonly string[]; readonly diskBytes?: number; readonly patienceMs?: number } = {}): Promise<ContainerdHost> {
-  const { base, stateDir, runDir, cgroupPrefix } = hostPaths(name);
+  for (const left of abandoned(parent, name, prefix)) await clean(hostPaths(left));
+  const paths = hostPaths(own(name));
+  const { base, stateDir, runDir, cgroupPrefix } = paths;
   const [clock, log] = [systemClock, silentLog];
   const logDir = join(base, 'logs');
-  const clean = async () => {
-    await stopContainerd({ stateDir, runDir, cgroupPrefix, clock, log });
-    unmountAll(base);
-    await rm(base, { recursive: true, force: true });
-    await rm(runDir, { recursive: true, force: true });
-  };
   const { diskBytes, ...rest } = options;
-  await clean();
   if (diskBytes !== undefined) {
     await mkdir(base, { recursive: true });
     mount('tmpfs', base, 'tmpfs', 0, `size=${diskBytes}`);
@@ -54,12 +71,12 @@ export async function startHost(name: string, options: { readonly runtime?: stri
   const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix, ...rest });
   const images = new ContainerdImages({ client, clock, log, runDir });
   return {
-    stateDir, runDir, logDir, cgroupPrefix, daemon, client, runtime, images,
+    base, stateDir, runDir, logDir, cgroupPrefix, daemon, client, runtime, images,
     close: async () => {
       watching.abort();
       await daemon.done;
       client.close();
-      await clean();
+      await clean(paths);
     },
   };
 }

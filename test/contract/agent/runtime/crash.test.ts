@@ -20,7 +20,7 @@ import type { TsorchError } from '../../../../model/errors.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
 import { SnapshotsService } from '../../../../proto/gen/containerd/snapshots.ts';
 import { asStream, busyboxImage, dockerArchive } from './busybox.ts';
-import { type ContainerdHost, hostPaths, request, startHost } from './containerd-host.ts';
+import { type ContainerdHost, request, startHost } from './containerd-host.ts';
 import { text } from './suite.ts';
 
 const forever = new AbortController().signal;
@@ -320,8 +320,8 @@ describe('the end', () => {
       await host.close();
       for (const pid of pids) expect(await identify(pid)).toBeNull();
       expect(daemon && (await isAlive(daemon))).toBe(false);
-      expect(await findProcesses((argv) => argv.some((arg) => arg.includes('tsorch-test-rt-end')))).toEqual([]);
-      expect(listMounts().filter((mount) => mount.target.includes('tsorch-test-rt-end'))).toEqual([]);
+      expect(await findProcesses((argv) => argv.some((arg) => arg.includes(host.base) || arg.includes(host.runDir)))).toEqual([]);
+      expect(listMounts().filter((mount) => mount.target.startsWith(host.base) || mount.target.startsWith(host.runDir))).toEqual([]);
       const layout = await readCgroupLayout();
       expect([...layout.v1.map((h) => h.directory), layout.v2 ?? ''].filter((root) => existsSync(join(root, host.cgroupPrefix)))).toEqual([]);
       expect(existsSync(host.runDir)).toBe(false);
@@ -329,8 +329,7 @@ describe('the end', () => {
     } finally {
       await host.close();
     }
-    const { stateDir, runDir, cgroupPrefix } = hostPaths('end');
-    await stopContainerd({ stateDir, runDir, cgroupPrefix, clock, log });
+    await stopContainerd({ stateDir: host.stateDir, runDir: host.runDir, cgroupPrefix: host.cgroupPrefix, clock, log });
   });
 
   test('a socket path that is too long, a missing daemon', async () => {

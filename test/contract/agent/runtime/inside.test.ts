@@ -9,27 +9,26 @@ import { isCode } from '../../../../model/errors.ts';
 import type { ContainerSpec } from '../../../../model/spec.ts';
 import { asStream, busyboxImage, ociArchive } from './busybox.ts';
 import { type ContainerdHost, startHost } from './containerd-host.ts';
+import { type OwnNetns, ownNetns } from '../../../own.ts';
 import { Shell } from './shell.ts';
 import { collect, text } from './suite.ts';
 
 const forever = new AbortController().signal;
-const netns = 't-rt-inside';
-const netnsPath = `/var/run/netns/${netns}`;
 
 describe.each(['crun', 'runc'])('inside containers of %s', (oci) => {
   let host: ContainerdHost;
+  let netns: OwnNetns;
   let shell: Shell;
 
   beforeAll(async () => {
-    if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
-    execFileSync('ip', ['netns', 'add', netns]);
+    netns = ownNetns('t-rt-inside');
     host = await startHost(`i-${oci}`, { runtime: oci });
     await host.images.load(asStream(await ociArchive(await busyboxImage({ config: { WorkingDir: '/srv/app', StopSignal: 'SIGINT' } }), 'tsorch-test:busybox')));
-    shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 'i', netnsPath);
+    shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 'i', netns.path);
   });
   afterAll(async () => {
     await host?.close();
-    execFileSync('ip', ['netns', 'del', netns]);
+    netns?.[Symbol.dispose]();
   });
 
   const start: Shell['start'] = (spec, rest) => shell.start(spec, rest);

@@ -1,6 +1,4 @@
 /** The first process of a container and what its image says of it: arguments, signals, zombies, users, directories. */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { CreateRequest, ImageHandle } from '../../../../agent/runtime/port.ts';
@@ -8,25 +6,24 @@ import { parseSignal, stopSignal } from '../../../../agent/runtime/spec/signal.t
 import type { ContainerSpec } from '../../../../model/spec.ts';
 import { asStream, busyboxImage, ociArchive } from './busybox.ts';
 import { type ContainerdHost, startHost } from './containerd-host.ts';
+import { type OwnNetns, ownNetns } from '../../../own.ts';
 import { Shell } from './shell.ts';
 
-const netns = 't-rt-process';
-const netnsPath = `/var/run/netns/${netns}`;
 const forever = new AbortController().signal;
 
 describe.each(['crun', 'runc'])('processes of %s', (oci) => {
   let host: ContainerdHost;
+  let netns: OwnNetns;
   let shell: Shell;
 
   beforeAll(async () => {
-    if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
-    execFileSync('ip', ['netns', 'add', netns]);
+    netns = ownNetns('t-rt-process');
     host = await startHost(`p-${oci}`, { runtime: oci });
-    shell = new Shell(host, await imageWith({}), 'p', netnsPath);
+    shell = new Shell(host, await imageWith({}), 'p', netns.path);
   });
   afterAll(async () => {
     await host?.close();
-    execFileSync('ip', ['netns', 'del', netns]);
+    netns?.[Symbol.dispose]();
   });
   afterEach(async () => {
     for (const { id } of await host.runtime.list()) await host.runtime.remove(id);

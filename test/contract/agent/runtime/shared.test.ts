@@ -12,31 +12,30 @@ import { createNetnsOf } from '../../../../lib/linux/userns.ts';
 import { isCode } from '../../../../model/errors.ts';
 import { asStream, busyboxImage, ociArchive } from './busybox.ts';
 import { type ContainerdHost, startHost } from './containerd-host.ts';
+import { type OwnNetns, ownNetns } from '../../../own.ts';
 import { Shell } from './shell.ts';
 
-const netns = 't-rt-shared';
-const netnsPath = `/var/run/netns/${netns}`;
 const forever = new AbortController().signal;
 const sleeper: Partial<ContainerSpec> = { command: ['sleep', '1000'] };
 const namespaceOf = (pid: number | 'self', name: string) => readlinkSync(`/proc/${pid}/ns/${name}`);
 
 describe.each(['crun', 'runc'])('shared and private, by %s', (oci) => {
   let host: ContainerdHost;
+  let netns: OwnNetns;
   let shell: Shell;
   let cdi: string;
 
   beforeAll(async () => {
-    if (existsSync(netnsPath)) execFileSync('ip', ['netns', 'del', netns]);
-    execFileSync('ip', ['netns', 'add', netns]);
+    netns = ownNetns('t-rt-shared');
     cdi = await mkdtemp('/var/tmp/tsorch-test-cdi-');
     host = await startHost(`s-${oci}`, { runtime: oci, cdiDirectories: [cdi] });
     await host.images.load(asStream(await ociArchive(await busyboxImage(), 'tsorch-test:busybox')));
     await host.images.load(asStream(await ociArchive(await busyboxImage({ variant: 'mounted' }), 'tsorch-test:mounted')));
-    shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 's', netnsPath);
+    shell = new Shell(host, await host.images.get('tsorch-test:busybox'), 's', netns.path);
   });
   afterAll(async () => {
     await host?.close();
-    execFileSync('ip', ['netns', 'del', netns]);
+    netns?.[Symbol.dispose]();
     await rm(cdi, { recursive: true, force: true });
   });
   /** A network namespace that belongs to the pod's user namespace, as the agent makes it. */

@@ -1,6 +1,7 @@
 /** Files out of and into containers of a real containerd, by the tar streams that `tsorch cp` is made of. */
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
+import path from 'node:path';
 import { extract, type Header } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ArchiveResult, FileStat } from '../../../../model/api.ts';
@@ -10,10 +11,11 @@ import { bytesOf, type Kind, StreamLab, write } from './lab.ts';
 
 let lab: StreamLab;
 /** A file of this host that containers must not reach. */
-const outside = '/var/tmp/tsorch-test-rt-files/outside';
+let outside: string;
 
 beforeAll(async () => {
   lab = await StreamLab.start('files');
+  outside = path.join(lab.host.base, 'outside');
   await fs.writeFile(outside, 'of the host');
   await lab.run('p', ['sh', '-c', [
     'mkdir -p /data/sub/deep /data/empty', 'echo hello > /data/f', 'echo deep > /data/sub/deep/g', 'chmod 640 /data/f', 'chown 1234:2345 /data/f', 'chmod 4711 /data/sub/deep/g', 'chmod 1777 /data/empty',
@@ -141,10 +143,10 @@ describe('in', () => {
   });
 
   test.each([
-    ['names that climb', () => tar([{ name: '../../../../../../var/tmp/tsorch-test-rt-files/outside', data: 'evil' }])],
-    ['a link, and then through it', () => tar([{ name: 'door', link: '/var/tmp/tsorch-test-rt-files' }, { name: 'door/outside', data: 'evil' }])],
-    ['a link that climbs, and then through it', () => tar([{ name: 'ladder', link: '../../../../../..' }, { name: 'ladder/var/tmp/tsorch-test-rt-files/outside', data: 'evil' }])],
-    ['a hard link to what is outside', () => tar([{ name: 'hard', hardLink: '../../../../var/tmp/tsorch-test-rt-files/outside' }])],
+    ['names that climb', () => tar([{ name: `../../../../../..${outside}`, data: 'evil' }])],
+    ['a link, and then through it', () => tar([{ name: 'door', link: lab.host.base }, { name: 'door/outside', data: 'evil' }])],
+    ['a link that climbs, and then through it', () => tar([{ name: 'ladder', link: '../../../../../..' }, { name: `ladder${outside}`, data: 'evil' }])],
+    ['a hard link to what is outside', () => tar([{ name: 'hard', hardLink: `../../../..${outside}` }])],
   ])('an archive cannot lead out: %s', async (_name, make) => {
     await lab.shell('p', 'rm -rf /tmp/in; mkdir /tmp/in');
     const frames = await put('/tmp/in', await make());

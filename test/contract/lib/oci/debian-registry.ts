@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Authority, createAuthority } from '../../../../lib/pki/authority.ts';
+import { abandoned, own } from '../../../own.ts';
 
 export interface DebianRegistry {
   readonly host: string;
@@ -18,16 +19,18 @@ export interface DebianRegistry {
   close(): Promise<void>;
 }
 
+const parent = '/var/tmp';
+const prefix = 'tsorch-test-registry-';
+
 export const puller = { kind: 'basic', username: 'puller', password: 's3cret' } as const;
 /** Made by `htpasswd -Bbn puller s3cret`. */
 const htpasswd = 'puller:$2y$05$oLBDdGp8THLaeJ.U06WTvONw4edZiFnasxZ7XoMYH90rNQxh2mZli\n';
 
-/** `name` is of the test's own: an earlier run's directory of that name is removed, and its process ended. */
+/** `name` is the test's: what a killed run of it left is ended and removed. */
 export async function startDebianRegistry(name: string, options: { readonly secure?: boolean; readonly address?: string } = {}): Promise<DebianRegistry> {
   const { secure = false, address = '127.0.0.1' } = options;
-  const directory = `/var/tmp/tsorch-test-registry-${name}`;
-  await endEarlier(directory);
-  await rm(directory, { recursive: true, force: true });
+  for (const left of abandoned(parent, name, prefix)) await removeEarlier(join(parent, prefix + left));
+  const directory = join(parent, prefix + own(name));
   await mkdir(join(directory, 'data'), { recursive: true });
   const port = await freePort(address);
   const host = `${address}:${port}`;
@@ -70,11 +73,11 @@ export async function startDebianRegistry(name: string, options: { readonly secu
   };
 }
 
-async function endEarlier(directory: string): Promise<void> {
+async function removeEarlier(directory: string): Promise<void> {
   const pid = Number(await readFile(join(directory, 'pid'), 'utf8').catch(() => '0'));
-  if (pid === 0) return;
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const command = pid === 0 ? '' : await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   if (command.includes(directory)) process.kill(pid, 'SIGKILL');
+  await rm(directory, { recursive: true, force: true });
 }
 
 async function writeCertificates(directory: string, address: string): Promise<string> {
