@@ -6,6 +6,7 @@ import { extract, type Header } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ArchiveResult, FileStat } from '../../../../model/api.ts';
 import { tar } from '../runtime/busybox.ts';
+import { until } from '../session/host.ts';
 import { collect } from '../session/master.ts';
 import { bytesOf, type Kind, StreamLab, write } from './lab.ts';
 
@@ -20,8 +21,10 @@ beforeAll(async () => {
   await lab.run('p', ['sh', '-c', [
     'mkdir -p /data/sub/deep /data/empty', 'echo hello > /data/f', 'echo deep > /data/sub/deep/g', 'chmod 640 /data/f', 'chown 1234:2345 /data/f', 'chmod 4711 /data/sub/deep/g', 'chmod 1777 /data/empty',
     'busybox ln -s f /data/link', 'busybox ln -s /etc /data/absolute', 'busybox ln -s ../../../../../../../../etc/passwd /data/climbing', `busybox ln -s ${outside} /data/host`, 'busybox ln -s loop /data/loop', 'busybox ln /data/f /data/hard',
-    'exec sleep 1000',
+    'echo > /tmp/made; exec sleep 1000',
   ].join('; ')]);
+  // It runs before it has made all that.
+  await until(async () => (await lab.shell('p', 'test -e /tmp/made && echo yes; true')) === 'yes\n');
 });
 afterAll(() => lab?.close());
 
