@@ -40,6 +40,9 @@ export function streamKey(chunk: Pick<LogChunk, 'container' | 'attempt' | 'strea
   return `${chunk.container}.${chunk.attempt}/${chunk.stream}`;
 }
 
+/** Attempts of a slot's container whose output its host keeps, the running one among them. */
+export const keptAttempts = 5;
+
 const newline = 10;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -50,6 +50,8 @@ export interface ContainerStats extends Omit<ContainerUsage, 'memory'> {
   readonly slot: number | string;
   /** Name of its node. */
   readonly node: string;
+  /** Told of those that do not run, which use nothing and are in the answer only where all were asked for: a state of `ContainerStatus`, or the phase of a pod without any. */
+  readonly state?: string;
   /** Percent is of the limit, or of the node's memory where there is none. */
   readonly memory: { readonly used: number; readonly limit: number | null; readonly percent: number };
 }

@@ -11,7 +11,7 @@ import path from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
-import type { LogChunk } from '../../model/log-chunk.ts';
+import { keptAttempts as kept, type LogChunk } from '../../model/log-chunk.ts';
 import type { ContainerSpec } from '../../model/spec.ts';
 import { isMissing, isRecord, readJson } from '../state.ts';
 import { safeName } from '../volumes/names.ts';
@@ -47,8 +47,6 @@ function pathsIn(directory: string): { readonly stdout: string; readonly stderr:
 }
 
 const pollMs = 10;
-/** Attempts kept per slot and container. */
-const kept = 5;
 const keptDays = 7;
 
 export class LogStore {

@@ -5,7 +5,7 @@ import type { LogsRequest } from '../../model/api.ts';
 import { type PodLogChunk, streamKey } from '../../model/log-chunk.ts';
 import type { ApiClient } from '../client.ts';
 
-export type LogsQuery = { readonly [K in keyof Omit<LogsRequest, 'places'>]: LogsRequest[K] | undefined } & { readonly target: readonly string[]; readonly previous?: true | undefined };
+export type LogsQuery = { readonly [K in keyof Omit<LogsRequest, 'places'>]: LogsRequest[K] | undefined } & { readonly target: readonly string[]; readonly previous?: true | undefined; readonly attempt?: number | undefined };
 
 const retryMs = { first: 100, most: 2000 };
 
@@ -16,7 +16,7 @@ export async function* readLogs(client: ApiClient, request: LogsQuery, say: (wor
   let failures = 0;
   for (;;) {
     try {
-      const { previous: _previous, ...rest } = request;
+      const { previous: _previous, attempt: _attempt, ...rest } = request;
       const chunks = failures === 0 ? client.logs('GET', { query: { ...request } }) : client.logs('POST', { body: { ...rest, places: Object.fromEntries(places) } });
       for await (const chunk of chunks) {
         if (failures > 1) say('the master is back');

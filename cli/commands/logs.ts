@@ -17,6 +17,7 @@ interface LogsOptions extends GlobalOptions {
   readonly timestamps: boolean;
   readonly container?: string;
   readonly previous: boolean;
+  readonly attempt?: string;
   readonly stdout?: boolean;
   readonly stderr?: boolean;
   readonly prefix: boolean;
@@ -25,12 +26,13 @@ interface LogsOptions extends GlobalOptions {
 
 export function logsCommand(io: Io): Command {
   return command('logs', 'show what pods wrote', [
-    'tsorch logs voting_vote', 'tsorch logs -f --tail 20 voting', 'tsorch logs --since 10m -t voting_vote.1', 'tsorch logs -c migrate voting_vote.1', 'tsorch logs --previous voting_vote   # of the attempt that ended last',
+    'tsorch logs voting_vote', 'tsorch logs -f --tail 20 voting', 'tsorch logs --since 10m -t voting_vote.1', 'tsorch logs -c migrate voting_vote.1', 'tsorch logs --previous voting_vote   # of the attempt that ended last', 'tsorch logs --attempt 3 voting_vote.1   # of the third time it was started',
     'tsorch logs voting_db --stderr --since 2026-01-31T12:00:00Z --format json',
   ])
     .argument('<target...>', 'stacks, services (STACK_SERVICE) or pods (STACK_SERVICE.SLOT)')
     .option('-c, --container <name>', 'one container of pods that have several, or an init container')
     .option('-p, --previous', 'the attempt before the one that runs, or the last when none does', false)
+    .option('--attempt <number>', 'an earlier attempt by its number; the last five are kept')
     .option('-f, --follow', 'go on as they write', false)
     .option('-n, --tail <lines>', 'only the last lines of each pod', 'all')
     .option('--since <time>', 'only later than this: 10m, 2026-01-31T12:00:00Z, seconds since 1970')
@@ -41,10 +43,13 @@ export function logsCommand(io: Io): Command {
     .option('--no-prefix', 'do not show which pod')
     .addOption(new Option('--format <format>', 'how to answer').choices(['text', 'json']).default('text'))
     .action((target: string[], options: LogsOptions) => {
+      if (options.previous && options.attempt !== undefined) throw new UsageError('--previous and --attempt are two ways to say which: leave one of them away');
+      if (options.follow && (options.previous || options.attempt !== undefined)) throw new UsageError(`--follow does not go with --${options.previous ? 'previous' : 'attempt'}: what is over does not go on`);
       const request = {
         target,
         container: options.container,
         previous: options.previous ? (true as const) : undefined,
+        attempt: options.attempt === undefined ? undefined : parseAttempt(options.attempt),
         follow: options.follow,
         tail: parseTail(options.tail),
         since: options.since === undefined ? undefined : parseMoment(options.since, io.now()),
@@ -62,6 +67,11 @@ export function logsCommand(io: Io): Command {
         }
       });
     });
+}
+
+function parseAttempt(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--attempt ${text}: write a number, 1 for the first time it was started`);
+  return Number(text);
 }
 
 function parseTail(text: string): number | undefined {

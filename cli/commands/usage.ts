@@ -7,18 +7,22 @@ import { formatBytes, formatCpus } from '../output/values.ts';
 /** Where nothing is known. */
 const unknown = '--';
 
-export function containerColumns(nodes: readonly NodeStats[]): readonly Column<ContainerStats>[] {
+/** With `all` it is said of each whether it runs. */
+export function containerColumns(nodes: readonly NodeStats[], all = false): readonly Column<ContainerStats>[] {
   // Without a limit of its own it may have what its node has.
   const whole = new Map(nodes.map(({ name, capacity }) => [name, capacity.memory]));
+  const ofRunning = (cell: (container: ContainerStats) => string) => (container: ContainerStats) => (container.state === undefined ? cell(container) : unknown);
+  const state = ({ state: idle = 'running' }: ContainerStats) => idle;
   return [
     { head: 'NAME', cell: (container) => container.name },
     { head: 'NODE', cell: (container) => container.node },
+    ...(all ? [{ head: 'STATE', cell: state, style: (container: ContainerStats) => stateStyle(state(container)) }] : []),
     { head: 'CPU %', cell: ({ cpu }) => formatPercent(cpu.percent), align: 'right' },
-    { head: 'MEM USAGE / LIMIT', cell: ({ memory, node }) => pair(memory.used, memory.limit ?? whole.get(node) ?? 0), align: 'right' },
-    { head: 'MEM %', cell: ({ memory }) => formatPercent(memory.percent), style: ({ memory }) => pressureStyle(memory.percent), align: 'right' },
+    { head: 'MEM USAGE / LIMIT', cell: ofRunning(({ memory, node }) => pair(memory.used, memory.limit ?? whole.get(node) ?? 0)), align: 'right' },
+    { head: 'MEM %', cell: ofRunning(({ memory }) => formatPercent(memory.percent)), style: ({ memory }) => pressureStyle(memory.percent), align: 'right' },
     { head: 'NET I/O', cell: ({ network }) => (network ? pair(network.received, network.sent) : unknown), align: 'right' },
-    { head: 'BLOCK I/O', cell: ({ block }) => pair(block.read, block.written), align: 'right' },
-    { head: 'PIDS', cell: ({ pids }) => String(pids.current), align: 'right' },
+    { head: 'BLOCK I/O', cell: ofRunning(({ block }) => pair(block.read, block.written)), align: 'right' },
+    { head: 'PIDS', cell: ofRunning(({ pids }) => String(pids.current)), align: 'right' },
   ];
 }
 

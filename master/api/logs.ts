@@ -7,9 +7,9 @@ import { encodeChunk, linesOf, logChunkType, type PodLogChunk } from '../../mode
 import type { Pod } from '../../model/pod.ts';
 import type { Context } from '../context.ts';
 import { findPod } from '../pods.ts';
+import { numberedAttempts, previousAttempts } from './attempts.ts';
 import { Merger } from './merge.ts';
 import { type PodLogParams, readPodLogs } from './pod-logs.ts';
-import { previousAttempts } from './previous.ts';
 import { type Out, start } from './stream.ts';
 import { findTarget, isKnown } from './targets.ts';
 
@@ -19,7 +19,7 @@ const target = Type.String({ minLength: 1 });
 const container = Type.Optional(Type.String({ minLength: 1 }));
 const stream = Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr')]));
 const query = Type.Object({
-  target: Type.Union([target, Type.Array(target, { minItems: 1, maxItems: 100 })]), container, stream, previous: flag, follow: flag, tail: Type.Optional(Type.String({ pattern: '^(\\d+|all)$' })),
+  target: Type.Union([target, Type.Array(target, { minItems: 1, maxItems: 100 })]), container, stream, previous: flag, attempt: Type.Optional(Type.String({ pattern: '^[1-9]\\d{0,8}$' })), follow: flag, tail: Type.Optional(Type.String({ pattern: '^(\\d+|all)$' })),
   since: moment, until: moment, timestamps: flag,
 });
 const body = Type.Object({
@@ -40,7 +40,7 @@ interface Reading {
 export function logsRoutes(app: FastifyInstance, context: Context): void {
   const summary = `Output of pods, as JSON lines or ${logChunkType}`;
   app.get<{ Querystring: Query }>('/v1/logs', { schema: { querystring: query, summary } }, async (request, reply) => {
-    const { target: targets, previous, follow, tail, since, until, timestamps: _timestamps, ...rest } = request.query;
+    const { target: targets, previous, attempt, follow, tail, since, until, timestamps: _timestamps, ...rest } = request.query;
     const wanted: LogsRequest = {
       target: [targets].flat(),
       ...rest,
@@ -49,7 +49,9 @@ export function logsRoutes(app: FastifyInstance, context: Context): void {
       ...(since === undefined ? {} : { since: Number(since) }),
       ...(until === undefined ? {} : { until: Number(until) }),
     };
-    await (previous === 'true' ? servePrevious(context, request, reply, wanted) : serve(context, request, reply, wanted));
+    if (previous === 'true' && attempt !== undefined) throw new TsorchError('invalid', 'previous and attempt are two ways to say which: one of them is enough');
+    const which = attempt === undefined ? (previous === 'true' ? 'previous' : undefined) : Number(attempt);
+    await (which === undefined ? serve(context, request, reply, wanted) : servePast(context, request, reply, wanted, which));
   });
   // Reading, too: where a reader is does not fit into a query.
   app.post<{ Body: LogsRequest }>('/v1/logs', { schema: { body, summary: `${summary}, from where a reader was cut off` } }, async (request, reply) => serve(context, request, reply, request.body));
@@ -85,9 +87,12 @@ async function serve(context: Context, request: FastifyRequest, reply: FastifyRe
 }
 
 /** What is over does not go on. */
-async function servePrevious(context: Context, request: FastifyRequest, reply: FastifyReply, { target: names, container: wanted, places: _places, ...rest }: LogsRequest): Promise<void> {
+async function servePast(context: Context, request: FastifyRequest, reply: FastifyReply, { target: names, container: wanted, places: _places, ...rest }: LogsRequest, which: 'previous' | number): Promise<void> {
   const { maps } = context.world;
-  const attempts = names.flatMap((name) => previousAttempts(maps, findTarget(maps, name, wanted)));
+  const attempts = names.flatMap((name) => {
+    const found = findTarget(maps, name, wanted);
+    return which === 'previous' ? previousAttempts(maps, found) : numberedAttempts(maps, found, which, name);
+  });
   if (attempts.length === 0) throw new TsorchError('not-found', `${names.join(', ')} has no attempt before this one`, { hint: `see tsorch ps -a, and tsorch logs ${names[0]} without --previous` });
   const { out, merger, open } = begin(context, request, reply, false, () => true);
   for (const { pod, container: of, attempt } of attempts) open(pod, { ...rest, follow: false, container: of, attempt });

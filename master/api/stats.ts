@@ -12,7 +12,7 @@ import type { ViewInput } from './views.ts';
 
 const name = Type.String({ minLength: 1 });
 const query = Type.Object({
-  target: Type.Optional(Type.Union([name, Type.Array(name, { minItems: 1, maxItems: 100 })])), stack: Type.Optional(name), service: Type.Optional(name), node: Type.Optional(name),
+  target: Type.Optional(Type.Union([name, Type.Array(name, { minItems: 1, maxItems: 100 })])), stack: Type.Optional(name), service: Type.Optional(name), node: Type.Optional(name), all: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
   follow: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])), every: Type.Optional(Type.String({ pattern: '^\\d{1,6}$' })),
 });
 type Query = Type.Static<typeof query>;
@@ -24,7 +24,8 @@ export function statsRoutes(app: FastifyInstance, context: Context, view: () => 
   const { clock, world } = context;
 
   app.get<{ Querystring: Query }>('/v1/stats', { schema: { querystring: query, summary: 'What nodes and containers use; with follow=true as server-sent events, every so many milliseconds' } }, async (request, reply): Promise<Stats | undefined> => {
-    const { target, follow, every, ...rest } = request.query;
+    const { target, follow, every, all: everything, ...rest } = request.query;
+    const all = everything === 'true';
     const filter: StatsFilter = { targets: target === undefined ? [] : [target].flat(), ...rest };
     const wanted = wantedStats(world.maps, filter);
     if (follow !== 'true') {
@@ -33,7 +34,7 @@ export function statsRoutes(app: FastifyInstance, context: Context, view: () => 
       try {
         watch.ask(wanted.nodes);
         await watch.settled();
-        return statsView(view(), wanted, watch.answers(), clock.now());
+        return statsView(view(), wanted, watch.answers(), clock.now(), all);
       } finally {
         over.abort();
       }
@@ -48,7 +49,7 @@ export function statsRoutes(app: FastifyInstance, context: Context, view: () => 
       const begun = clock.monotonic();
       const now = again(filter);
       watch.ask(now.nodes);
-      await out.write(statsView(view(), now, watch.answers(), clock.now()));
+      await out.write(statsView(view(), now, watch.answers(), clock.now(), all));
       await clock.sleep(Math.max(everyMs, restFactor * (clock.monotonic() - begun)), signal).catch(() => {});
     }
     out.end();

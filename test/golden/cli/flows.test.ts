@@ -83,6 +83,9 @@ describe('logs', () => {
     expect((await runCli(['logs', 's_web.1'], { master })).stdout).toBe('web | x\nside | y\n');
     expect((await runCli(['logs', '-p', '-c', 'web', 's_web.1'], { master })).stdout).toBe('x\ny\n');
     expect(master.requests.at(-1)?.url).toBe('/v1/logs?target=s_web.1&container=web&previous=true&follow=false');
+    expect((await runCli(['logs', '--attempt', '3', 's_web.1'], { master })).stdout).toBe('web | x\nside | y\n');
+    expect(master.requests.at(-1)?.url).toBe('/v1/logs?target=s_web.1&attempt=3&follow=false');
+    for (const flags of [['--attempt', '0'], ['--attempt', '3', '-f'], ['--attempt', '3', '-p'], ['-p', '-f']]) expect((await runCli(['logs', ...flags, 's_web.1'], { master })).code).toBe(2);
   });
 
   test('a connection that breaks off says so', async () => {

@@ -50,6 +50,20 @@ test('JSON is what the master said', async () => {
   }
 });
 
+test('statistics of what does not run as well', async () => {
+  const idle = { ...stats.containers[0]!, name: 'voting_migrate.1', state: 'succeeded', cpu: { percent: null, seconds: 0 }, network: null };
+  const asked = await new FakeMaster().on('GET /v1/stats', { ...stats, containers: [idle, stats.containers[0]!] }).start();
+  try {
+    const lines = (await runCli(['stats', '-a', 'voting'], { master: asked })).stdout.split('\n').map((line) => line.trim().split(/ {2,}/));
+    expect(lines[0]!.slice(0, 4)).toEqual(['NAME', 'NODE', 'STATE', 'CPU %']);
+    expect(lines[1]!.slice(2)).toEqual(['succeeded', '--', '--', '--', '--', '--', '--']);
+    expect(lines[2]!.slice(0, 3)).toEqual(['voting_db.1', 'node-1', 'running']);
+    expect(asked.requests.map(({ url }) => url)).toEqual(['/v1/stats?target=voting&all=true']);
+  } finally {
+    await asked.stop();
+  }
+});
+
 test('statistics for programs', async () => {
   const json = async (...words: string[]) => JSON.parse((await runCli([...words, '--format', 'json'], { master })).stdout) as unknown;
   expect(await json('stats')).toEqual(stats.containers);

@@ -190,6 +190,7 @@ it('a container is chosen by its name, and a joined service goes by its own', as
     ['target=shop_side', { podId: 'p1', container: 'side', follow: false }],
     ['target=shop_web&container=web&follow=true', { podId: 'p1', container: 'web', follow: true }],
     ['target=shop_side&previous=true&follow=true', { podId: 'p1', container: 'side', attempt: 2, follow: false }],
+    ['target=shop_side&attempt=1', { podId: 'p1', container: 'side', attempt: 1, follow: false }],
   ] as const) {
     const reader = follow(`/v1/logs?${path}`);
     const logs = await answer(host, 'logs');
@@ -201,6 +202,8 @@ it('a container is chosen by its name, and a joined service goes by its own', as
   }
   expect(await lab.fails('GET', '/v1/logs?target=shop_web&container=none')).toMatchObject({ status: 404 });
   expect((await lab.fails('GET', '/v1/logs?target=shop_web&previous=true&container=web')).error.message).toBe('shop_web has no attempt before this one');
+  expect(await lab.fails('GET', '/v1/logs?target=shop_side&attempt=4')).toMatchObject({ status: 404, error: { message: 'shop_side has no attempt 4', hint: 'the last is 3' } });
+  expect((await lab.fails('GET', '/v1/logs?target=shop_side&attempt=1&previous=true')).status).toBe(400);
   const { ca, cert, key } = lab.admin;
   const q = encodeURIComponent(JSON.stringify({ target: 'shop_web', container: 'side', argv: ['true'] }));
   const socket = new WebSocket(`wss://127.0.0.1:${lab.serving.apiPort}/v1/exec?q=${q}`, { ca, cert, key });

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { previousAttempts } from '../../../../master/api/previous.ts';
+import { numberedAttempts, previousAttempts } from '../../../../master/api/attempts.ts';
 import { findTarget } from '../../../../master/api/targets.ts';
 import { podItem } from '../../../../master/api/views.ts';
 import type { Maps } from '../../../../master/world.ts';
@@ -72,6 +72,23 @@ test('the previous attempt is in the same pod, or in the one before it', async (
 test('of what waits to be restarted the last attempt counts', async () => {
   const maps = await world(put.status('d1', { containers: [container('db', { state: 'restarting', ready: false, attempt: 4 })] }));
   expect(previous(maps, 'shop_db')).toEqual(['d1 db 4']);
+});
+
+test('an attempt by its number is in the newest pod that came so far, as long as it is kept', async () => {
+  const maps = await world(
+    put.pod('w0', { node: 'n1', desired: 'stopped', createdAt: 1 }),
+    put.status('w0', { phase: 'succeeded', containers: [container('web', { state: 'failed', attempt: 2 }), container('proxy', { state: 'succeeded', attempt: 7 })] }),
+  );
+  const numbered = (number: number, name: string, of?: string) => numberedAttempts(maps, findTarget(maps, name, of), number, name).map(({ pod, container: which, attempt }) => `${pod.id} ${which} ${attempt}`);
+  expect(numbered(1, 'shop_web.1')).toEqual(['w1 web 1', 'w1 proxy 1', 'w1 migrate 1']);
+  expect(numbered(2, 'shop_web.1')).toEqual(['w0 web 2', 'w1 proxy 2']);
+  expect(numbered(3, 'shop_web.1', 'proxy')).toEqual(['w1 proxy 3']);
+  // The newer pod has not come so far, so it is the one before.
+  expect(numbered(6, 'shop_proxy.1')).toEqual(['w0 proxy 6']);
+  expect(numbered(1, 'w0', 'web')).toEqual(['w0 web 1']);
+  expect(() => numbered(8, 'shop_web.1')).toThrow(expect.objectContaining({ code: 'not-found', message: 'shop_web.1 has no attempt 8', hint: 'the last is 7' }) as Error);
+  expect(() => numbered(2, 'w0', 'proxy')).toThrow(expect.objectContaining({ code: 'not-found', message: 'what attempt 2 of w0 wrote is not kept any more', hint: 'of each container the last 5 are: from 3 on' }) as Error);
+  expect(() => numbered(1, 'shop_web.2')).toThrow(expect.objectContaining({ code: 'not-found', hint: 'none has begun' }) as Error);
 });
 
 test('pods in a backoff are shown as such, and how many of several containers serve', async () => {

@@ -20,6 +20,7 @@ async function world(): Promise<Maps> {
     put.pod('w1', { node: 'n1' }), put.pod('w2', { node: 'n2', slot: 2 }), put.pod('d1', { node: 'n1', service: 'shop_db' }), put.pod('j1', { node: 'n3', service: 'shop_db', slot: 9 }),
     put.pod('late', { node: null, slot: 3 }),
     put.status('j1', { node: 'n3', phase: 'succeeded' }),
+    put.status('d1', { node: 'n1', containers: [{ name: 'db', image: 'app:1', state: 'running', attempt: 1 }] }),
   );
   return made.maps;
 }
@@ -73,4 +74,15 @@ test('rows: names, percent of limit or node, nodes that say nothing, pods that a
     ['shop_web.1/web', stats.nodes[0]!.name, null, Math.round((gib / 4 / capacity.memory) * 10_000) / 100],
   ]);
   expect(stats.containers[0]).toMatchObject({ pod: 'shop_db.1', podId: 'd1', stack: 'shop', service: 'shop_db', slot: 1, container: 'db', cpu: { percent: 12.5 }, network: { received: 3, sent: 4 } });
+});
+
+test('with all, what does not run is there too, and what a silent node may run is not made up', async () => {
+  const maps = await world();
+  const input = { maps, stateOf: () => 'ready' as const, pending: new Map() };
+  const of = (filter: Partial<StatsFilter>, all: boolean) => statsView(input, wantedStats(maps, { targets: [], ...filter }), new Map(), 5, all).containers;
+  expect(of({}, false)).toEqual([]);
+  expect(of({ targets: ['shop_db'] }, true)).toMatchObject([{ name: 'shop_db.9', podId: 'j1', state: 'succeeded', attempt: 0, cpu: { percent: null }, memory: { used: 0 } }]);
+  // Placed nowhere yet.
+  expect(of({ targets: ['late'] }, true).map(({ name, node, state }) => [name, node, state])).toEqual([['shop_web.3/proxy', '', 'pending'], ['shop_web.3/web', '', 'pending']]);
+  expect(of({ node: 'n1' }, true).map(({ name, state }) => [name, state])).toEqual([['shop_web.1/proxy', 'pending'], ['shop_web.1/web', 'pending']]);
 });
