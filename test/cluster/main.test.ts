@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clusterNames } from '../../deploy/local/names.ts';
 import { Cluster } from './lib/cluster.ts';
 import { buildExampleImages } from './lib/images.ts';
 import { get, startLoad } from './lib/load.ts';
@@ -254,8 +255,8 @@ describe('failures', () => {
     expect(processesOf(cluster, 'all')).toEqual([]);
     const text = (command: string, args: string[]) => execFileSync(command, args).toString();
     expect(text('ip', ['netns', 'list'])).not.toContain(cluster.name);
-    expect(text('ip', ['-o', 'link'])).not.toMatch(/t-main/);
-    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(/t-main/);
+    expect(text('ip', ['-o', 'link'])).not.toContain(clusterNames(cluster.name).bridge);
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(cluster.name);
     expect(existsSync(`/run/tsorch/${cluster.name}`)).toBe(false);
     expect(existsSync(`/sys/fs/bpf/tsorch/${cluster.name}`)).toBe(false);
     expect(existsSync(join(cluster.stateDir))).toBe(true);

@@ -53,7 +53,7 @@ const spaces: readonly Row[] = [
     expect(others).toBe('0');
     expect(own).not.toBe(await seen.own('cgroup'));
   } },
-  { keys: ['services.cgroup_parent'], service: 'cgroup_parent: batch/night\ncgroup: host', says: 'cat /proc/self/cgroup', see: /\/tsorch\/t-keys\/node-[12]\/batch\/night\// },
+  { keys: ['services.cgroup_parent'], service: 'cgroup_parent: batch/night\ncgroup: host', says: 'cat /proc/self/cgroup', see: /\/tsorch\/t-keys-\d+\/node-[12]\/batch\/night\// },
   { keys: ['services.userns_mode'], form: 'private', service: 'userns_mode: private', says: 'id -u; cat /proc/self/uid_map', see: /^0\n\s*0\s+[1-9]\d+\s+65536$/ },
   { keys: ['services.userns_mode'], form: 'host', service: 'userns_mode: host', says: 'readlink /proc/self/ns/user', see: namespace('user') },
 ];
