@@ -8,11 +8,17 @@ export interface VitestReport {
   }[];
 }
 
+export interface TestCount {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
 /**
  * A file that could not even be loaded has no tests, and counts as one failed. When vitest itself failed for a reason that no
  * test shows (an error outside any, no report at all), that is one failed too.
  */
-export function countTests(report: VitestReport | null, exitCode: number): { readonly passed: number; readonly failed: number; readonly skipped: number } {
+export function countTests(report: VitestReport | null, exitCode: number): TestCount {
   const files = report?.testResults ?? [];
   const tests = files.flatMap((file) => file.assertionResults);
   const passed = tests.filter((test) => test.status === 'passed').length;

@@ -1,38 +1,34 @@
 /**
- * `npm test`: every test there is, unit first, then ports on the real thing, then clusters of real hosts. Arguments go to vitest
- * (`npm test -- --project unit`). The last line is `N passed, N failed`; the exit code says the same.
+ * `npm test`: every test there is. Ports on the real thing are tested beside the units and the clusters of real hosts: they wait more than
+ * they compute, and in each lane one file follows the other. What keeps all cores busy by itself comes last, alone: where hosts have to
+ * wait for the processor they count as down. Arguments go to vitest, which then runs what they say (`npm test -- --project unit`). The
+ * last line is `N passed, N failed`; the exit code says the same.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { countTests, type VitestReport } from './test-count.ts';
+import { countTests, type TestCount } from './test-count.ts';
+import { runVitest } from './test-run.ts';
 
-const root = resolve(import.meta.dirname, '..');
-const directory = mkdtempSync(join(tmpdir(), 'tsorch-test-'));
-const report = join(directory, 'report.json');
-const given = process.argv.slice(2);
-const projects = given.some((word) => word.startsWith('--project')) ? [] : ['unit', 'contract', 'cluster'].flatMap((project) => ['--project', project]);
-const argv = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...projects, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...given];
-
-const code = await new Promise<number>((done) => {
-  // The tests run the pinned Node too: it comes first on the path.
-  const path = `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`;
-  const child = spawn(process.execPath, argv, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path } });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-  child.once('error', () => done(1));
-  child.once('exit', (status) => done(status ?? 1));
-});
-const { passed, failed, skipped } = countTests(read(report), code);
-rmSync(directory, { recursive: true, force: true });
-if (skipped > 0) process.stdout.write(`${skipped} skipped\n`);
-process.stdout.write(`${passed} passed, ${failed} failed\n`);
-process.exit(failed > 0 || code !== 0 ? 1 : 0);
-
-function read(path: string): VitestReport | null {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as VitestReport;
-  } catch {
-    return null;
-  }
+const busy = 'test/cluster/keys.test.ts';
+/** Of runs of vitest, by their arguments, one after the other; `name` stands before each line, where there are several lanes. */
+interface Lane {
+  readonly name: string | null;
+  readonly runs: readonly (readonly string[])[];
 }
+
+const given = process.argv.slice(2);
+const turns: readonly (readonly Lane[])[] = given.length > 0 ? [[{ name: null, runs: [given] }]] : [
+  [{ name: 'contract', runs: [['--project', 'contract']] }, { name: 'unit+cluster', runs: [['--project', 'unit'], ['--project', 'cluster', '--exclude', busy]] }],
+  [{ name: null, runs: [['--project', 'cluster', busy]] }],
+];
+const counts: TestCount[] = [];
+for (const turn of turns) {
+  await Promise.all(turn.map(async ({ name, runs }) => {
+    for (const args of runs) {
+      const { report, code } = await runVitest(args, name);
+      counts.push(countTests(report, code));
+    }
+  }));
+}
+const sum = (what: keyof TestCount) => counts.reduce((total, count) => total + count[what], 0);
+if (sum('skipped') > 0) process.stdout.write(`${sum('skipped')} skipped\n`);
+process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`);
+process.exit(sum('failed') > 0 ? 1 : 0);
