@@ -32,6 +32,8 @@ export interface MasterOptions extends ClusterWish {
   readonly registryConfig?: string;
   /** How long certificates are good for: 90 days unless told, which is also the most. */
   readonly certificateLifeMs?: number;
+  /** Called once its API answers. */
+  readonly serving?: () => void;
   readonly log?: Log;
   readonly clock?: Clock;
 }
@@ -79,6 +81,7 @@ async function run(options: MasterOptions, log: Log, signal: AbortSignal, parts:
   const resolver = new RegistryResolver({ registries: () => registries.read(), env: process.env, clock, random: Math.random });
   const serving = await serveMaster({ store, resolver, trust, id, listen, grpc, version, wish: options, caDirectory: join(stateDir, 'ca'), clock, log, signal });
   parts.push(() => serving.close());
+  options.serving?.();
   await Promise.all([serving.done, renewal]);
 }
 

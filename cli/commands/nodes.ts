@@ -1,4 +1,4 @@
-/** `nodes` and `node label|drain|pause|activate|rm`. */
+/** `nodes` and `node ls|label|drain|pause|activate|rm`. */
 import type { Command } from 'commander';
 import type { NodeListItem, PodListItem } from '../../model/api.ts';
 import { segment } from '../client.ts';
@@ -11,7 +11,11 @@ import { command, formatOption, group, withClient, type FormatOptions, type Glob
 import { nodeColumns } from './lists.ts';
 
 export function nodesCommand(io: Io): Command {
-  return command('nodes', 'list nodes', ['tsorch nodes', 'tsorch nodes --format json'])
+  return listCommand(io, 'nodes', 'tsorch nodes');
+}
+
+function listCommand(io: Io, name: string, line: string): Command {
+  return command(name, 'list nodes', [line, `${line} --format json`])
     .addOption(formatOption())
     .action((options: FormatOptions) =>
       withClient(io, options, async (client) => showList(io, options.format, await client.get<NodeListItem[]>('/v1/nodes'), nodeColumns)),
@@ -19,7 +23,7 @@ export function nodesCommand(io: Io): Command {
 }
 
 export function nodeCommand(io: Io): Command {
-  return group('node', 'change nodes: label, drain, pause, activate, rm', [labelCommand(io), drainCommand(io), availabilityCommand(io, 'pause'), availabilityCommand(io, 'activate'), removeCommand(io)]);
+  return group('node', 'deal with nodes: ls, label, drain, pause, activate, rm', [listCommand(io, 'ls', 'tsorch node ls'), labelCommand(io), drainCommand(io), availabilityCommand(io, 'pause'), availabilityCommand(io, 'activate'), removeCommand(io)]);
 }
 
 function labelCommand(io: Io): Command {

@@ -1,16 +1,19 @@
 /** `tsorch master`: flags to options. */
 import { systemClock } from '../../lib/clock.ts';
+import { createLog } from '../../lib/log.ts';
 import { TsorchError } from '../../model/errors.ts';
 import { runMaster } from '../../master/main.ts';
 import { UsageError } from '../exit.ts';
 import { parseUnderlay } from '../output/values.ts';
 import { ownVersion } from '../version.ts';
 import type { MasterArguments } from './arguments.ts';
+import { readiness } from './ready.ts';
 import { settle } from './settle.ts';
 
 /** Runs until the signal fires. */
 export async function runMasterProgram(flags: MasterArguments, signal: AbortSignal): Promise<void> {
   const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr, registryConfig } = flags;
+  const serving = readiness(process.env, createLog('master'));
   const underlay = flags.underlay === undefined ? undefined : parseUnderlay(flags.underlay);
   try {
     void settle(systemClock, signal);
@@ -20,6 +23,7 @@ export async function runMasterProgram(flags: MasterArguments, signal: AbortSign
       listen: parseListen('--listen', listen),
       grpc: parseListen('--grpc', grpc),
       version: ownVersion(),
+      serving,
       ...(etcdEndpoints === undefined ? {} : { etcdEndpoints: etcdEndpoints.split(',').map((url) => url.trim()).filter(Boolean) }),
       ...(name === undefined ? {} : { name }),
       ...(podCidr === undefined ? {} : { podCidr }),
