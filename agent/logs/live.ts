@@ -105,7 +105,10 @@ export class LiveFile {
 
   pin(pin: Pin): () => void {
     this.#pins.add(pin);
-    return () => this.#pins.delete(pin);
+    return () => {
+      this.#pins.delete(pin);
+      this.rotateIfDue();
+    };
   }
 
   /** Looks at the size. False when the file has been quiet for a while and is watched again. */
@@ -207,7 +210,7 @@ export class LiveFile {
     await writeIndex(this.indexFile, { head: 0, offsets: [0], times: [this.#options.now()] });
   }
 
-  /** Also when it has not grown: its limit may have come down. */
+  /** Also when it has not grown: its limit may have come down, or a reader that held the head back may have come on. */
   rotateIfDue(): void {
     const limit = this.#options.limit();
     if (this.#rotating || this.#closed || (this.kept <= limit * 1.25 && this.#records <= mostRecords)) return;

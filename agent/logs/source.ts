@@ -115,6 +115,7 @@ export class Source {
       const next = await reading.next();
       if (next.done) {
         this.#pin.position = next.value;
+        this.#options.live?.rotateIfDue();
         return;
       }
       yield this.#chunks(next.value);

@@ -37,6 +37,7 @@ export async function* tap({ live, from, signal, lost }: TapOptions): AsyncGener
         yield { data: block.subarray(0, bytesRead), end: pin.position };
       }
       if (isOver) return;
+      live.rotateIfDue();
       await grown;
       // Emptied by hand: it begins anew.
       if (live.size < pin.position) pin.position = 0;

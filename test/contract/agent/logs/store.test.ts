@@ -195,6 +195,24 @@ describe('floods', () => {
     expect((await fs.stat(stdout)).blocks * 512).toBeLessThan(500_000 * 4.5);
   });
 
+  test.each(['leaves', 'has read it'] as const)('what a slow reader held back after a flood is given up once it %s, though nothing more is written', async (how) => {
+    const limit = 1_000_000;
+    const logs = store({ limit });
+    const { stdout } = await logs.begin(owner, 'main', 1);
+    const blocks = async () => (await fs.stat(stdout)).blocks * 512;
+    const reader = logs.read('p1', { follow: true }, stop.signal);
+    await writer('echo first >> "$1"', stdout);
+    await reader.next();
+    await reader.next();
+    // More than is kept, less than a reader may hold back.
+    await writer('head -c 2500000 /dev/zero | tr "\\0" x | fold -w 99 >> "$1"', stdout);
+    await expect.poll(() => logs.live('p1', 'main', 1)?.stdout.size, { timeout: 10_000 }).toBeGreaterThan(2_500_000);
+    expect(logs.live('p1', 'main', 1)?.stdout.kept).toBeGreaterThan(2_400_000);
+    if (how === 'leaves') await reader.return(undefined);
+    else void (async () => { for await (const batch of reader) void batch; })();
+    await expect.poll(blocks, { timeout: 10_000 }).toBeLessThan(limit + 8192);
+  });
+
   test('what a container says of its output is kept of both streams together; what one does not use the other may', async () => {
     const logs = store();
     const { stdout, stderr } = await logs.begin(owner, 'main', 1, { maxSize: 500_000, maxFile: 2 });
