@@ -3,7 +3,9 @@
  * host without a master; what fifty stacks take of CPU while nothing changes, beside the same host with one; and reading two hundred
  * files, beside the loader alone with the same texts.
  *
- * As root: `node test/bench/sources.ts [rounds]`. Needs containerd, busybox.
+ * As root: `node test/bench/sources.ts [rounds]`. Needs containerd, busybox. On two cores that others kept busy two rounds gave: a new file's pod
+ * runs after ×1.6 of the time of the API's (100 ms are the file's coming to rest), a changed one's after ×1.1; 200 files read in ×2.0 of the
+ * loader's time at the median, ×1.05 at the minimum; fifty stacks take no more CPU than one, 2 to 3 % of a core.
  */
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';

@@ -14,7 +14,8 @@ export interface Wire {
 
 /** Shell commands: what `produce` prints is what `consume` reads, each with `argument` as `$1`. Rejects when either fails. */
 export async function overWire({ from, to, address, port }: Wire, produce: readonly [command: string, argument: string], consume: readonly [command: string, argument: string]): Promise<void> {
-  const receiver = spawn('nsenter', [`--net=${to}`, 'sh', '-c', `busybox nc -l -p ${port} | ${consume[0]}`, 'sh', consume[1]], { stdio: ['ignore', 'ignore', 'inherit'] });
+  // Its input stays open: at the end of that nc ends too.
+  const receiver = spawn('nsenter', [`--net=${to}`, 'sh', '-c', `busybox nc -l -p ${port} | ${consume[0]}`, 'sh', consume[1]], { stdio: ['pipe', 'ignore', 'inherit'] });
   const over = once(receiver, 'exit') as Promise<[number | null]>;
   // Until it listens (state 0A).
   await sh(`for i in $(seq 500); do busybox grep -q ':${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F:]* 0A' /proc/net/tcp /proc/net/tcp6 && exit; busybox sleep 0.01; done; exit 1`, to);
