@@ -8,6 +8,7 @@ import type { PodListItem, ServiceListItem } from '../../../model/api.ts';
 import { loadStack } from '../../../model/stack/load.ts';
 import type { StackSpec } from '../../../model/spec.ts';
 import { Cluster } from '../../cluster/lib/cluster.ts';
+import { directoryOf } from '../../cluster/lib/remains.ts';
 import { root, until } from '../../cluster/lib/tsorch.ts';
 import { Guard } from './guard.ts';
 import { everythingLeft } from './leftovers.ts';
@@ -37,7 +38,8 @@ export class Lab {
 
   /** `flags`: of `tsorch up`. */
   static async open(flags: readonly string[] = []): Promise<Lab> {
-    const guard = new Guard('for i in 1 2 3; do "$1/bin/tsorch" down --name "$2" --purge && break; sleep 1; done; rm -rf "$3"/tsorch-"$2"-*', [root, clusterName, tmpdir()], { TSORCH_CONFIG: join(tmpdir(), `tsorch-${clusterName}-guard`, 'context.json') });
+    const guarded = join(tmpdir(), `tsorch-${clusterName}-guard`);
+    const guard = new Guard('for i in 1 2 3; do "$1/bin/tsorch" down --name "$2" --purge && break; sleep 1; done; rm -rf "$3" "$4"', [root, clusterName, directoryOf(clusterName), guarded], { TSORCH_CONFIG: join(guarded, 'context.json') });
     const over = new AbortController();
     try {
       const cluster = await Cluster.up(clusterName, flags);
