@@ -72,8 +72,6 @@ export const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': 64 << 20,
   'grpc.max_send_message_length': 64 << 20,
   'grpc.use_local_subchannel_pool': 1,
-  // Input of processes, archives and images: so much of it may be on its way to this host.
-  'grpc-node.flow_control_window': 1 << 20,
 };
 
 export class Session {

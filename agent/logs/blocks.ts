@@ -3,10 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 
 /** A line longer than this comes in pieces. */
 export const pieceBytes = 64 * 1024;
-/** Much at a time is read and sent at less cost; not more, for streams count blocks, not bytes, until they hold back. */
-export const blockBytes = 128 * 1024;
-/** So many blocks may be on their way while the next one is read. */
-export const batchesKept = 3;
+/** Not larger than a piece: streams count blocks, not bytes, until they hold back. */
+export const blockBytes = pieceBytes;
 const newline = 10;
 
 export interface Block {
@@ -25,15 +23,13 @@ export interface Range {
 }
 
 /**
- * A block is good while at most `batchesKept` further ones are asked for: their memory is used in turn. The generator's value is the offset where the next call goes on. `lost(position)` is asked after each read whether what
+ * A block is good until the next one is asked for: there is one buffer for all. The generator's value is the offset where the next call goes on. `lost(position)` is asked after each read whether what
  * was read may be gone: if so it says where to go on, and the read does not count.
  */
 export async function* readBlocks(file: FileHandle, range: Range, lost: (position: number) => Promise<number | null>): AsyncGenerator<Block, number> {
   let position = range.from;
-  const size = Math.min(blockBytes, Math.max(1, range.to - range.from));
-  const blocks: Buffer[] = [];
-  for (let turn = 0; position < range.to; ) {
-    const block = (blocks[turn] ??= Buffer.allocUnsafeSlow(size));
+  const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, Math.max(1, range.to - range.from)));
+  while (position < range.to) {
     const { bytesRead } = await file.read(block, 0, Math.min(block.length, range.to - position), position);
     const goOn = await lost(position);
     if (goOn !== null) {
@@ -47,7 +43,6 @@ export async function* readBlocks(file: FileHandle, range: Range, lost: (positio
     if (used === 0) break;
     yield { start: position, data: block.subarray(0, used) };
     position += used;
-    turn = (turn + 1) % (batchesKept + 1);
   }
   return position;
 }

@@ -142,7 +142,7 @@ export class LogStore {
     return Math.max(0, ...(await this.attempts(podId)).filter((a) => a.container === container).map((a) => a.attempt));
   }
 
-  /** Batches of chunks, oldest first; their bytes are good for `batchesKept` further ones (blocks.ts). `not-found` when nothing is known of the pod. */
+  /** Batches of chunks, oldest first; their bytes are good until the next batch is asked for. `not-found` when nothing is known of the pod. */
   async *read(podId: string, options: ReadOptions, signal: AbortSignal): AsyncGenerator<readonly LogChunk[]> {
     if (!this.#open.has(podId) && (await this.attempts(podId)).length === 0) throw new TsorchError('not-found', `this node has no output of pod ${podId}`);
     const logs: PodLogs = { attempts: async () => (await this.#listed(podId)).filter((log) => !log.beginning && isWanted(log, options)), isOpen: () => this.#open.has(podId), changed: (until) => this.#changed(podId, until) };

@@ -12,8 +12,7 @@ const smallFrame = 64;
 export class FrameStream {
   readonly #call: ClientDuplexStream<DataFrame, DataFrame>;
   readonly #over = new AbortController();
-  /** Bytes sent, and of these the ones that the connection has not taken yet; and who waits for that. */
-  #sent = 0;
+  /** Bytes that the connection has not taken yet, and who waits for that. */
   #waiting = 0;
   readonly #looks = new Set<() => void>();
 
@@ -36,32 +35,26 @@ export class FrameStream {
   async send(frame: Frame): Promise<void> {
     if (this.#over.signal.aborted) throw new TsorchError('aborted', 'the reader has gone');
     const size = sizeOf(frame);
-    this.#sent += size;
     this.#waiting += size;
     // The call counts frames, of which some are large.
     this.#call.write({ kind: frame }, () => {
       this.#waiting -= size;
       for (const look of this.#looks) look();
     });
-    await this.#until(() => this.#waiting <= highWater);
+    await this.#until(highWater);
   }
 
-  /** A point in what is sent: before it is all that was sent so far. */
-  get sent(): number {
-    return this.#sent;
+  /** Resolves when all that was sent is on its way, and its memory may be used again. */
+  taken(): Promise<void> {
+    return this.#until(0);
   }
 
-  /** Resolves when all that was sent, or all before a point in it, is on its way, and its memory may be used again. */
-  taken(before = this.#sent): Promise<void> {
-    return this.#until(() => this.#sent - this.#waiting >= before);
-  }
-
-  async #until(isSo: () => boolean): Promise<void> {
-    if (isSo()) return;
+  async #until(waiting: number): Promise<void> {
+    if (this.#waiting <= waiting) return;
     const { signal } = this.#over;
     await new Promise<void>((resolve) => {
       const look = () => {
-        if (!isSo() && !signal.aborted) return;
+        if (this.#waiting > waiting && !signal.aborted) return;
         this.#looks.delete(look);
         signal.removeEventListener('abort', look);
         resolve();

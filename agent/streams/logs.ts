@@ -2,11 +2,10 @@
 import type { LogsStreamParams } from '../../model/api.ts';
 import { TsorchError } from '../../model/errors.ts';
 import type { LogChunk } from '../../model/log-chunk.ts';
-import { batchesKept, blockBytes } from '../logs/blocks.ts';
 import type { FrameStream } from './frames.ts';
 import type { StreamContext } from './serve.ts';
 
-const frameBytes = blockBytes;
+const frameBytes = 64 * 1024;
 /** What a chunk takes besides its data, roughly. */
 const chunkBytes = 64;
 
@@ -14,15 +13,12 @@ export async function serveLogs(stream: FrameStream, params: LogsStreamParams, c
   stream.discardInput();
   const { podId, ...options } = params;
   const signal = AbortSignal.any([stream.over, context.signal]);
-  /** Where each batch ended that may not be taken yet. */
-  const ends: number[] = [];
   for await (const batch of context.logs.read(podId, options, signal)) {
     for (const chunks of frames(batch)) {
       await stream.send({ $case: 'logs', value: { chunks: chunks.map(({ stream: from, notice, data, ...rest }) => ({ ...rest, stderr: from === 'stderr', notice: notice === true, data: data as Buffer })) } });
     }
-    // What comes next is read into the memory of the oldest.
-    ends.push(stream.sent);
-    if (ends.length > batchesKept) await stream.taken(ends.shift());
+    // The next batch is read into the same memory.
+    await stream.taken();
   }
   // Not the end of the output: whoever follows asks again when this agent is back.
   if (context.signal.aborted) throw new TsorchError('aborted', 'the agent stops');
