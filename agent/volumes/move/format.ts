@@ -93,7 +93,8 @@ export class RecordWriter {
   }
 
   #add(kind: number, payload: readonly Uint8Array[]): void {
-    const length = payload.reduce((sum, part) => sum + part.length, 0);
+    let length = 0;
+    for (const part of payload) length += part.length;
     const head = Buffer.allocUnsafe(headBytes);
     head.writeUInt8(kind, 0);
     head.writeUInt32LE(length, 1);

@@ -11,12 +11,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeNode, setTimes, setXattr } from '../../../lib/linux/files.ts';
+import { hasErrno } from '../../../lib/linux/libc.ts';
 import { raise, TsorchError } from '../../../model/errors.ts';
 import { type Entry, type Position, type Rec, RecordReader } from './format.ts';
 import { fromStart } from './send.ts';
 import { readJournal, type Line } from './journal.ts';
 
-const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
 const typeBits = { c: 0o020000, b: 0o060000, p: 0o010000, s: 0o140000 } as const;
 /** Lines are written when there are so many; what is not noted is made again. */
 const flushLines = 256;
@@ -135,22 +136,20 @@ export class TreeReceiver {
         return this.#note(entry);
       case '-': {
         const goesOn = this.#entries === this.position.entries && this.position.offset > 0;
-        if (!goesOn) removeOld(file);
-        this.#file = { entry, fd: fs.openSync(file, O_WRONLY | O_CREAT | O_NOFOLLOW | (goesOn ? 0 : O_TRUNC), 0o600) };
+        this.#file = { entry, fd: goesOn ? fs.openSync(file, O_WRONLY | O_NOFOLLOW) : anew(file, () => fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)) };
         return;
       }
       case 'h':
-        removeOld(file);
-        this.#withParent(entry.to ?? '', (from) => fs.linkSync(from, file));
+        this.#withParent(entry.to ?? '', (from) => anew(file, () => fs.linkSync(from, file)));
         return this.#note(entry);
       case 'l':
-        removeOld(file);
-        fs.symlinkSync(Buffer.from(entry.to ?? '', 'latin1'), file);
+        anew(file, () => fs.symlinkSync(Buffer.from(entry.to ?? '', 'latin1'), file));
         break;
-      case 'c': case 'b': case 'p': case 's':
-        removeOld(file);
-        makeNode(file, typeBits[entry.type] | 0o600, entry.device ?? 0);
+      case 'c': case 'b': case 'p': case 's': {
+        const bits = typeBits[entry.type] | 0o600;
+        anew(file, () => makeNode(file, bits, entry.device ?? 0));
         break;
+      }
     }
     dress(file, entry);
     this.#note(entry);
@@ -230,15 +229,18 @@ function makeDirectory(file: Buffer): void {
     fs.mkdirSync(file, { mode: 0o700 });
   } catch (error) {
     // Made by a transfer that broke off before it was noted.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!hasErrno(error, 'EEXIST')) throw error;
   }
 }
 
-function removeOld(file: Buffer): void {
+/** Makes what must not be there yet, in place of what a transfer that broke off has left of it. */
+function anew<T>(file: Buffer, make: () => T): T {
   try {
-    fs.unlinkSync(file);
+    return make();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!hasErrno(error, 'EEXIST')) throw error;
+    fs.unlinkSync(file);
+    return make();
   }
 }
 

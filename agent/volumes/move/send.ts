@@ -35,10 +35,12 @@ export function* sendTree(root: string, from: Position): Generator<Uint8Array<Ar
   yield writer.take();
 }
 
+/** What a hole reads as. */
+const zeros = Buffer.alloc(dataBytes);
+
 function* sendFile(writer: RecordWriter, fd: number, { path, size, mtime }: Entry, from: number): Generator<Uint8Array<ArrayBuffer>> {
   try {
     const hash = createHash('sha256');
-    const zeros = Buffer.alloc(dataBytes);
     let buffer: Buffer | null = null;
     for (let at = 0; at < size; ) {
       const data = seekData(fd, at) ?? size;
@@ -47,7 +49,8 @@ function* sendFile(writer: RecordWriter, fd: number, { path, size, mtime }: Entr
       at = Math.min(data, size);
       const hole = at < size ? Math.min(seekHole(fd, at), size) : size;
       while (at < hole) {
-        buffer ??= Buffer.allocUnsafeSlow(Math.min(dataBytes, size));
+        // Small ones share a slab.
+        buffer ??= size < Buffer.poolSize >>> 1 ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(Math.min(dataBytes, size));
         const read = fs.readSync(fd, buffer, 0, Math.min(buffer.length, hole - at), at);
         if (read === 0) throw changed(path);
         const bytes: Buffer = buffer.subarray(0, read);
