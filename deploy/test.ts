@@ -1,31 +1,27 @@
 /**
- * `npm test`: every test there is. Ports on the real thing are tested beside the units and the clusters of real hosts: they wait more than
- * they compute, and in each lane one file follows the other. What keeps all cores busy by itself comes last, alone: where hosts have to
- * wait for the processor they count as down. Arguments go to vitest, which then runs what they say (`npm test -- --project unit`). The
- * last line is `N passed, N failed`; the exit code says the same.
+ * `npm test`: every test there is. Ports on the real thing are tested beside the units: they wait more than they compute. Clusters of real hosts
+ * come last, alone, one file after the other: where hosts have to wait for the processor they count as down. Arguments go to vitest, which then
+ * runs what they say (`npm test -- --project unit`). The last line is `N passed, N failed`; the exit code says the same.
  */
 import { countTests, type TestCount } from './test-count.ts';
 import { runVitest } from './test-run.ts';
 
-const busy = 'test/cluster/keys.test.ts';
-/** Of runs of vitest, by their arguments, one after the other; `name` stands before each line, where there are several lanes. */
+/** A run of vitest by its arguments; `name` stands before each line, where several run side by side. */
 interface Lane {
   readonly name: string | null;
-  readonly runs: readonly (readonly string[])[];
+  readonly args: readonly string[];
 }
 
 const given = process.argv.slice(2);
-const turns: readonly (readonly Lane[])[] = given.length > 0 ? [[{ name: null, runs: [given] }]] : [
-  [{ name: 'contract', runs: [['--project', 'contract']] }, { name: 'unit+cluster', runs: [['--project', 'unit'], ['--project', 'cluster', '--exclude', busy]] }],
-  [{ name: null, runs: [['--project', 'cluster', busy]] }],
+const turns: readonly (readonly Lane[])[] = given.length > 0 ? [[{ name: null, args: given }]] : [
+  [{ name: 'contract', args: ['--project', 'contract'] }, { name: 'unit', args: ['--project', 'unit'] }],
+  [{ name: null, args: ['--project', 'cluster'] }],
 ];
 const counts: TestCount[] = [];
 for (const turn of turns) {
-  await Promise.all(turn.map(async ({ name, runs }) => {
-    for (const args of runs) {
-      const { report, code } = await runVitest(args, name);
-      counts.push(countTests(report, code));
-    }
+  await Promise.all(turn.map(async ({ name, args }) => {
+    const { report, code } = await runVitest(args, name);
+    counts.push(countTests(report, code));
   }));
 }
 const sum = (what: keyof TestCount) => counts.reduce((total, count) => total + count[what], 0);
