@@ -6,7 +6,7 @@ import { listMounts, unmount } from '../../lib/linux/mount.ts';
 import type { Log } from '../../lib/log.ts';
 import { type CgroupLayout, cgroupProcesses, readCgroupLayout, removeCgroup } from './cgroup.ts';
 import { ContainerdClient } from './client.ts';
-import { defaultCgroupPrefix, openContainerdRuntime } from './containerd.ts';
+import { openContainerdRuntime } from './containerd.ts';
 import { findDaemon, startContainerd } from './daemon.ts';
 import { type DaemonPaths, daemonPaths } from './daemon-files.ts';
 import { Limit } from '../../lib/limit.ts';
@@ -21,7 +21,8 @@ export interface TeardownOptions {
   readonly stateDir: string;
   readonly runDir: string;
   readonly namespace?: string;
-  readonly cgroupPrefix?: string;
+  /** Everything in it is ended, hosts of other state directories included: to be named, so that nobody ends another's by leaving it out. */
+  readonly cgroupPrefix: string;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -33,7 +34,7 @@ export interface TeardownOptions {
 export async function stopContainerd(options: TeardownOptions): Promise<void> {
   const { log, clock } = options;
   const paths = daemonPaths(options.stateDir, options.runDir);
-  const prefix = options.cgroupPrefix ?? defaultCgroupPrefix;
+  const prefix = options.cgroupPrefix;
   const sockets = await shimSockets(paths);
   const used = await access(paths.root).then(() => true, () => false);
   if (used) await removeContainers(options).catch((error: unknown) => log.warn('containers could not be removed one by one, ending them all', { error }));
@@ -57,7 +58,7 @@ async function removeContainers(options: TeardownOptions): Promise<void> {
   const daemon = await startContainerd({ stateDir, runDir, log, clock, signal: watching.signal });
   const client = new ContainerdClient({ socket: daemon.socket, ...(options.namespace === undefined ? {} : { namespace: options.namespace }) });
   try {
-    const runtime = await openContainerdRuntime({ client, runDir, clock, log, ...(options.cgroupPrefix === undefined ? {} : { cgroupPrefix: options.cgroupPrefix }) });
+    const runtime = await openContainerdRuntime({ client, runDir, clock, log, cgroupPrefix: options.cgroupPrefix });
     const limit = new Limit(8);
     const results = await Promise.allSettled((await runtime.list()).map((container) => limit.run(() => runtime.remove(container.id))));
     const failed = results.find((result) => result.status === 'rejected');

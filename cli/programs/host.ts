@@ -22,7 +22,7 @@ import { defaultBlobPort } from '../../agent/peers/server.ts';
 import { PeerSources } from '../../agent/peers/source.ts';
 import { readCgroupLayout } from '../../agent/runtime/cgroup.ts';
 import { ContainerdClient } from '../../agent/runtime/client.ts';
-import { openContainerdRuntime } from '../../agent/runtime/containerd.ts';
+import { defaultCgroupPrefix, openContainerdRuntime } from '../../agent/runtime/containerd.ts';
 import { startContainerd } from '../../agent/runtime/daemon.ts';
 import { daemonPaths } from '../../agent/runtime/daemon-files.ts';
 import { stopContainerd } from '../../agent/runtime/teardown.ts';
@@ -203,7 +203,7 @@ async function teardown(args: HostArguments, log: Log, signal: AbortSignal): Pro
     log.warn('pods could not be removed one by one, ending them all', { error });
     work.abort();
   }
-  await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, ...(prefix === undefined ? {} : { cgroupPrefix: prefix }) });
+  await stopContainerd({ stateDir: args.stateDir, runDir: args.runDir, log, clock, cgroupPrefix: prefix ?? defaultCgroupPrefix });
   teardownDataPlane({ bpfDir: args.bpfDir ?? '/sys/fs/bpf/tsorch', dnsAddress: gatewayAddress });
   await removeRunDir(args.runDir);
 }

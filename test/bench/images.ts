@@ -94,7 +94,7 @@ async function floor(host: string, repository: string, tag: string): Promise<num
 async function main(rounds: number, onlyLarge: boolean, large: number): Promise<void> {
   const quiet = { clock: systemClock, log: silentLog };
   const clean = async () => {
-    await stopContainerd({ stateDir, runDir, ...quiet });
+    await stopContainerd({ stateDir, runDir, cgroupPrefix: 'tsorch-bench-images', ...quiet });
     for (const path of [base, runDir]) await rm(path, { recursive: true, force: true });
   };
   await clean();
