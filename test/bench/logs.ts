@@ -6,7 +6,7 @@
  * Run as root: `node test/bench/logs.ts [rounds [megabytes]]`. Ratios are of the same run. On two cores with a load of 8 to 10 beside it they
  * were, with `3 200`, in two runs: written ×0.56 and ×0.60 of the floor (1165 and 839 MB/s), memory at most 8 MB more than before, followed
  * or not; exec ×1.31 and ×1.10 of crun's at p50 (56 and 104 ms). Read back by hand on the same machine, alone on it, 180 MB of one replica into a
- * file, the second of two runs: 62 MB/s with the command's start; of CPU, agent, master and command line took 11, 7 and 8 ms per MB.
+ * file, the second of two runs: 30 MB/s with the command's start; of CPU, agent, master and command line took 14, 14 and 9 ms per MB.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
