@@ -18,7 +18,11 @@ const turns: readonly (readonly Lane[])[] = given.length > 0 ? [[{ name: null, a
   [{ name: null, args: ['--project', 'cluster'] }],
 ];
 const counts: TestCount[] = [];
+// What runs hears of it by itself; nothing new begins.
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (interrupted = true));
 for (const turn of turns) {
+  if (interrupted) break;
   await Promise.all(turn.map(async ({ name, args }) => {
     const { report, code } = await runVitest(args, name);
     counts.push(countTests(report, code));
@@ -27,4 +31,4 @@ for (const turn of turns) {
 const sum = (what: keyof TestCount) => counts.reduce((total, count) => total + count[what], 0);
 if (sum('skipped') > 0) process.stdout.write(`${sum('skipped')} skipped\n`);
 process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`);
-process.exit(sum('failed') > 0 ? 1 : 0);
+process.exit(sum('failed') > 0 || interrupted ? 1 : 0);
