@@ -3,9 +3,9 @@
  * host, beside `tar | tar` from namespace to namespace with what makes it last (`sync -f`). One tree of 400 MB in four files, and one of
  * 10,000 small files. And what the hosts' programs hold in memory meanwhile.
  *
- * As root: `node test/bench/volumes.ts [rounds]`. Needs containerd, busybox, tar. On two cores with a load of 7 to 12 beside it three rounds gave:
- * 10,000 files from an image ×1.6 to ×1.8 of `cp -a`, 100 MB no more than it to ×1.1; 400 MB moved in ×1.5 to ×2.9 of the time of tar, 10,000 files
- * in ×6.3 of it, which is one round; the hosts' programs at 187 MB at most.
+ * As root: `node test/bench/volumes.ts [rounds]`. Needs containerd, busybox, tar. On two cores that had other work as well, a round at a time, it
+ * gave: from an image 10,000 files ×1.5 to ×1.8 of `cp -a`, 100 MB ×1.1 to ×1.7; moved 400 MB ×1.5 to ×2.9 of tar, 10,000 files ×3.2 (once);
+ * the hosts' programs at 187 MB at most.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
