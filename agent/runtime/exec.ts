@@ -117,13 +117,17 @@ export async function sweepExecs(context: RuntimeContext): Promise<void> {
       const directory = join(base, execId);
       const containerId = await readFile(join(directory, 'container'), 'utf8').catch(() => '');
       const files = await readdir(directory).catch((): string[] => []);
-      if (containerId !== '' && files.includes(released)) void adopt(context, { containerId, execId }, directory, files);
-      else await end(context, { containerId, execId }, directory);
+      const key = { containerId, execId };
+      // Neither is waited for: a shim takes its time, and the host has pods to see to.
+      const work = containerId !== '' && files.includes(released) ? adopt(context, key, directory, files) : end(context, key, directory, files);
+      work.catch((error: unknown) => context.log.warn('an exec of an earlier run is not tidied up', { container: containerId, error }));
     }),
   );
 }
 
-async function end(context: RuntimeContext, key: { readonly containerId: string; readonly execId: string }, directory: string): Promise<void> {
+async function end(context: RuntimeContext, key: { readonly containerId: string; readonly execId: string }, directory: string, files: readonly string[]): Promise<void> {
+  // A shim that was beginning it waits for the other ends of its pipes, and with it everybody who asks for the exec.
+  const streams = readersOf(directory, files);
   try {
     if (key.containerId !== '') {
       await context.client.call(TasksService.kill, { ...key, signal: SIGKILL, all: false });
@@ -133,12 +137,18 @@ async function end(context: RuntimeContext, key: { readonly containerId: string;
   } catch (error) {
     if (!isCode(error, 'not-found')) context.log.debug('an exec of an earlier run stays', { container: key.containerId, error });
   }
+  for (const stream of streams) stream.destroy();
   await rm(directory, { recursive: true, force: true });
+}
+
+/** They take what it prints, and nobody has it. */
+function readersOf(directory: string, files: readonly string[]): readonly Readable[] {
+  return files.filter((name) => name === 'stdout' || name === 'stderr').map((name) => openReader(join(directory, name)).resume());
 }
 
 /** Takes what it prints, or it would stand still when the pipe is full. */
 async function adopt(context: RuntimeContext, key: { readonly containerId: string; readonly execId: string }, directory: string, files: readonly string[]): Promise<void> {
-  const streams = files.filter((name) => name === 'stdout' || name === 'stderr').map((name) => openReader(join(directory, name)).resume());
+  const streams = readersOf(directory, files);
   await waitForExit(context, key.containerId, key.execId);
   await context.client.call(TasksService.deleteProcess, key).catch(() => {});
   for (const stream of streams) stream.destroy();
