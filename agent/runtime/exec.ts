@@ -126,7 +126,7 @@ export async function sweepExecs(context: RuntimeContext): Promise<void> {
 }
 
 async function end(context: RuntimeContext, key: { readonly containerId: string; readonly execId: string }, directory: string, files: readonly string[]): Promise<void> {
-  // A shim that was beginning it waits for the other ends of its pipes, and with it everybody who asks for the exec.
+  // What it still prints is taken, or its end could wait for room in a pipe.
   const streams = readersOf(directory, files);
   try {
     if (key.containerId !== '') {
