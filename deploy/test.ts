@@ -18,11 +18,13 @@ const turns: readonly (readonly Lane[])[] = given.length > 0 ? [[{ name: null, a
   [{ name: null, args: ['--project', 'cluster'] }],
 ];
 const counts: TestCount[] = [];
-// What runs hears of it from the terminal, as this does; nothing new begins.
+// What runs is told by `runVitest`; nothing new begins.
 let interrupted = false;
-process.on('SIGINT', () => {
-  interrupted = true;
-});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+  });
+}
 for (const turn of turns) {
   if (interrupted) break;
   await Promise.all(turn.map(async ({ name, args }) => {

@@ -94,7 +94,7 @@ export class LogStore {
     const made = await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     const description = path.join(pod, 'pod.json');
     // Whose output it is, is not worth a second file to be safe: a torn one is written anew by the next attempt.
-    const described = made === undefined || made === directory ? isRecord(await readJson(description)) : false;
+    const described = (made === undefined || made === directory) && isRecord(await readJson(description));
     const paths = pathsIn(directory);
     await Promise.all([
       ...(described ? [] : [fs.writeFile(description, JSON.stringify(owner), { mode: 0o600 })]),

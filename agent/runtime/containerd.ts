@@ -58,6 +58,7 @@ export interface ContainerdRuntimeOptions {
 export const defaultCgroupPrefix = 'tsorch';
 export const defaultSnapshotter = 'overlayfs';
 const defaultPatienceMs = 30_000;
+export const defaultParallel = Math.max(4, 2 * availableParallelism());
 
 /** Makes the host ready and what an earlier run left in order. Throws `unsupported` when there is no OCI runtime. */
 export async function openContainerdRuntime(options: ContainerdRuntimeOptions): Promise<ContainerdRuntime> {
@@ -80,7 +81,7 @@ export async function openContainerdRuntime(options: ContainerdRuntimeOptions): 
   };
   await sweepStaging(runDir);
   await sweepExecs(context);
-  return new ContainerdRuntime(context, options.parallel ?? Math.max(4, 2 * availableParallelism()));
+  return new ContainerdRuntime(context, options.parallel ?? defaultParallel);
 }
 
 /** The OCI runtime's words for a container that is past its start, which only crun's or runc's own state knows of. */

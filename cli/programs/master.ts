@@ -13,7 +13,8 @@ import { settle } from './settle.ts';
 /** Runs until the signal fires. */
 export async function runMasterProgram(flags: MasterArguments, signal: AbortSignal): Promise<void> {
   const { stateDir, runDir, listen, grpc, etcdEndpoints, name, podCidr, serviceCidr, registryConfig } = flags;
-  const serving = readiness(process.env, createLog('master'));
+  const log = createLog('master');
+  const serving = readiness(process.env, log);
   const underlay = flags.underlay === undefined ? undefined : parseUnderlay(flags.underlay);
   try {
     void settle(systemClock, signal);
@@ -24,6 +25,7 @@ export async function runMasterProgram(flags: MasterArguments, signal: AbortSign
       grpc: parseListen('--grpc', grpc),
       version: ownVersion(),
       serving,
+      log,
       ...(etcdEndpoints === undefined ? {} : { etcdEndpoints: etcdEndpoints.split(',').map((url) => url.trim()).filter(Boolean) }),
       ...(name === undefined ? {} : { name }),
       ...(podCidr === undefined ? {} : { podCidr }),

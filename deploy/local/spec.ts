@@ -107,4 +107,3 @@ function freeSubnet(name: string, taken: readonly string[]): string {
   if (!free) throw new TsorchError('exhausted', 'no free subnet for the hosts', { hint: 'name one with `subnet:` in cluster.yml' });
   return free;
 }
-

@@ -11,6 +11,7 @@ import { buildImages } from '../../deploy/images/build.ts';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
 import { measureConnect } from './cluster/connect.ts';
 import { measureCrash } from './cluster/crash.ts';
+import { endWithin } from './cluster/deadline.ts';
 import { measureEndpoints } from './cluster/endpoints.ts';
 import { measureFloors } from './cluster/floors.ts';
 import { measureHostLoss } from './cluster/host.ts';
@@ -25,11 +26,7 @@ import { measureSwarm } from './cluster/swarm.ts';
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const wanted = (name: string) => named.length === 0 || named.includes(name);
-/** However it goes, it ends. */
-const deadline = setTimeout(() => {
-  process.stderr.write('cluster bench: not done within 8 minutes\n');
-  process.exit(1);
-}, 480_000);
+endWithin(8, 'cluster');
 
 const report = new Report();
 const archive = await dockerArchive(await busyboxImage(), [tinyImage]);
@@ -73,7 +70,6 @@ if (named.length === 0 && !quick) {
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, 'cluster.md'), text);
 }
-clearTimeout(deadline);
 process.exit(0);
 
 function machine(): string {

@@ -25,6 +25,7 @@ import { noSettings, type Registries } from '../../lib/oci/registries.ts';
 import { pushImage } from '../contract/agent/images/push.ts';
 import { tar, type BuiltImage } from '../contract/agent/runtime/busybox.ts';
 import { startDebianRegistry } from '../contract/lib/oci/debian-registry.ts';
+import { timed } from './cluster/timed.ts';
 
 const run = promisify(execFile);
 const base = '/var/tmp/tsorch-bench-images';
@@ -71,11 +72,6 @@ async function image(layers: number, megabytes: number): Promise<BuiltImage> {
 }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
 
 async function floor(host: string, repository: string, tag: string): Promise<number> {
   const [endpoint] = openEndpoints(host, { registries: registriesOf(host), credentials: null, env: {}, clock: systemClock, random: Math.random });

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { run } from '../cluster/lib/tsorch.ts';
 import { type BuiltImage, digestOf, dockerArchive, tar } from '../contract/agent/runtime/busybox.ts';
 import { startDebianRegistry } from '../contract/lib/oci/debian-registry.ts';
+import { endWithin } from './cluster/deadline.ts';
 import { Lab } from './cluster/lab.ts';
 import { Peak } from './cluster/peak.ts';
 import { programs } from './cluster/programs.ts';
@@ -27,11 +28,7 @@ const [layers, megabytes] = [4, 24];
 const hosts = [1, 2, 3];
 const all = ['--node', 'all'];
 
-/** However it goes, it ends; the lab's guard takes the cluster down. */
-const deadline = setTimeout(() => {
-  process.stderr.write('push bench: not done within 4 minutes\n');
-  process.exit(1);
-}, 240_000);
+endWithin(4, 'push');
 
 /** Packs to about half. */
 async function layer(): Promise<Buffer> {
@@ -55,7 +52,6 @@ try {
   await lab.close();
 }
 process.stdout.write(report.markdown());
-clearTimeout(deadline);
 process.exit(0);
 
 async function measure(): Promise<void> {

@@ -21,6 +21,7 @@ import { LoneHost } from '../cluster/lib/lone-host.ts';
 import { until } from '../cluster/lib/tsorch.ts';
 import { busyboxImage, dockerArchive } from '../contract/agent/runtime/busybox.ts';
 import { cpuOf } from './cluster/cpu.ts';
+import { endWithin } from './cluster/deadline.ts';
 import { Lab } from './cluster/lab.ts';
 import { median, Report } from './cluster/report.ts';
 import { tinyImage } from './cluster/stacks.ts';
@@ -31,11 +32,7 @@ const files = 200;
 const stacks = 50;
 const idleMs = 12_000;
 
-/** However it goes, it ends. */
-const deadline = setTimeout(() => {
-  process.stderr.write('sources bench: not done within 4 minutes\n');
-  process.exit(1);
-}, 240_000);
+endWithin(4, 'sources');
 
 const report = new Report();
 const archive = await dockerArchive(await busyboxImage(), [tinyImage]);
@@ -43,7 +40,6 @@ await measureReading();
 await measureChanges();
 await measureAlone();
 process.stdout.write(report.markdown());
-clearTimeout(deadline);
 process.exit(0);
 
 /** Another `version` needs another pod. */

@@ -12,6 +12,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../cluster/lib/tsorch.ts';
 import { busyboxImage, digestOf, dockerArchive, tar } from '../contract/agent/runtime/busybox.ts';
+import { endWithin } from './cluster/deadline.ts';
 import { Lab } from './cluster/lab.ts';
 import { Peak } from './cluster/peak.ts';
 import { programs } from './cluster/programs.ts';
@@ -28,11 +29,7 @@ const title: Record<Tree, string> = { large: '400 MB in 4 files', many: '10,000 
 const inImage = { large: { files: 4, bytes: 25_000_000 }, many: trees.many } as const;
 const titleInImage: Record<Tree, string> = { ...title, large: '100 MB in 4 files' };
 
-/** However it goes, it ends; the lab's guard takes the cluster down. */
-const deadline = setTimeout(() => {
-  process.stderr.write('volumes bench: not done within 4 minutes\n');
-  process.exit(1);
-}, 240_000);
+endWithin(4, 'volumes');
 
 const report = new Report();
 const lab = await Lab.open();
@@ -43,7 +40,6 @@ try {
   await lab.close();
 }
 process.stdout.write(report.markdown());
-clearTimeout(deadline);
 process.exit(0);
 
 /** A hundred to a directory. */

@@ -1,8 +1,8 @@
 /** What no orchestrator on containerd can be faster than: containers of a pod's own spec, made by containerd's API with nothing around it. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { ContainerdClient } from '../../../agent/runtime/client.ts';
+import { defaultParallel } from '../../../agent/runtime/containerd.ts';
 import { Limit } from '../../../lib/limit.ts';
 import { type Container, ContainersService } from '../../../proto/gen/containerd/containers.ts';
 import { SnapshotsService } from '../../../proto/gen/containerd/snapshots.ts';
@@ -15,8 +15,6 @@ interface Spec {
 }
 
 const cgroup = '/t-bench-alone';
-/** As many at a time as the agent's own. */
-const parallel = Math.max(4, 2 * availableParallelism());
 
 /** Copies of one container that runs, each with a network namespace and a cgroup of its own; milliseconds of each round, all started. */
 export async function startAlone(options: { readonly socket: string; readonly container: string; readonly dir: string; readonly count: number; readonly rounds: number }): Promise<number[]> {
@@ -32,7 +30,7 @@ export async function startAlone(options: { readonly socket: string; readonly co
     await Promise.all(ids.flatMap((id) => [writeFile(join(out, `${id}.out`), ''), writeFile(join(out, `${id}.err`), '')]));
     const times: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      const limit = new Limit(parallel);
+      const limit = new Limit(defaultParallel);
       const begun = performance.now();
       await Promise.all(ids.map((id) => limit.run(() => start(client, found, parent, id, join(out, id)))));
       times.push(performance.now() - begun);
